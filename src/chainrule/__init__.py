@@ -1,0 +1,105 @@
+"""chainrule: a backpropagation engine you can see through.
+
+>>> import chainrule as cr
+>>> x = cr.tensor([1.0, 2.0], requires_grad=True)
+>>> cr.sum(x ** 2).backward()
+>>> x.grad
+tensor([2., 4.])
+
+Tensors, operations and derivatives are here; ``cr.nn``, ``cr.optim``, ``cr.data``, ``cr.train`` and
+``cr.testing`` are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+# NumPy warns where floating point overflows or divides by zero; here that is a value, inf or nan,
+# as in PyTorch. The filter is for this package's frames only (docs/design/001).
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"chainrule\.")
+
+from . import errors, ops  # noqa: E402
+from .autodiff import (  # noqa: E402
+    Function,
+    backward,
+    checkpoint,
+    custom_vjp,
+    grad,
+    gradients,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
+from .config import get_default_dtype, set_default_dtype  # noqa: E402
+from .creation import (  # noqa: E402
+    arange,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    zeros,
+    zeros_like,
+)
+from .ops import *  # noqa: E402, F403  every op is public here, as in NumPy and PyTorch
+from .tensor import (  # noqa: E402
+    Tensor,
+    as_tensor,
+    enable_grad,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+    tensor,
+)
+
+if TYPE_CHECKING:
+    from . import cli, compile, data, nn, optim, testing, train  # noqa: A004
+    from .testing import gradcheck, gradgradcheck
+    from .train import Trainer, summary
+
+__version__ = "0.1.0"
+
+float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
+int8, int16, int32, int64 = (np.dtype(name) for name in ("int8", "int16", "int32", "int64"))
+uint8, bool_ = np.dtype("uint8"), np.dtype("bool")
+
+_LAZY_MODULES = frozenset({"cli", "compile", "data", "nn", "optim", "testing", "train"})
+_LAZY_NAMES = {
+    "Trainer": "train",
+    "gradcheck": "testing",
+    "gradgradcheck": "testing",
+    "summary": "train",
+}
+
+__all__ = [
+    "Function", "Tensor", "Trainer", "arange", "as_tensor", "backward", "bool_", "checkpoint",
+    "custom_vjp", "empty", "empty_like", "enable_grad", "errors", "eye", "float16", "float32",
+    "float64", "from_numpy", "full", "full_like", "get_default_dtype", "grad", "gradcheck",
+    "gradgradcheck", "gradients", "hessian", "hvp", "int8", "int16", "int32", "int64",
+    "is_grad_enabled", "jacobian", "jvp", "linspace", "no_grad", "ones", "ones_like",
+    "set_default_dtype", "set_grad_enabled", "summary", "tensor", "uint8", "value_and_grad", "vjp",
+    "zeros", "zeros_like", *ops.__all__,
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _LAZY_NAMES:
+        return getattr(importlib.import_module(f".{_LAZY_NAMES[name]}", __name__), name)
+    raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY_MODULES, *_LAZY_NAMES})

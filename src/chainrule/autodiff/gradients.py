@@ -1,0 +1,131 @@
+"""Gradients of tensors that were computed already: ``backward`` and ``gradients``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..core.apply import user_line
+from ..core.aval import describe
+from ..core.value import Node, stored
+from ..engine.reverse import seed, sweep
+from ..errors import ArgumentError, GradientError
+from ..tensor import Tensor
+
+Tensors = Tensor | Sequence[Tensor]
+
+
+def backward(
+    outputs: Tensors,
+    cotangents: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradient of the sum of `outputs` to ``grad`` of every leaf, in one walk.
+
+    `cotangents` gives one direction per output (default: one for scalars). Raises as
+    ``Tensor.backward`` does.
+    """
+    roots, cts = _roots(_listed(outputs), cotangents, create_graph)
+    sweep(
+        roots,
+        cts,
+        value_class=Tensor,
+        retain_graph=create_graph if retain_graph is None else retain_graph,
+        create_graph=create_graph,
+    )
+
+
+def gradients(
+    outputs: Tensors,
+    inputs: Tensors,
+    cotangents: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the sum of `outputs` with respect to `inputs`; no ``grad`` is touched.
+
+    It computes only what leads to the inputs. With `create_graph`, the results can be
+    differentiated again. PyTorch calls this ``torch.autograd.grad``.
+
+    Raises GradientError for an input that wants no gradient, or that the outputs do not depend on
+    (unless `allow_unused`, which gives None for it).
+
+    >>> x = tensor(3.0, requires_grad=True)
+    >>> (dy,) = gradients(x * x, x, create_graph=True)
+    >>> gradients(dy, x)
+    (tensor(2.),)
+    """
+    wanted = [_tracked(x, i) for i, x in enumerate(_listed(inputs))]
+    roots, cts = _roots(_listed(outputs), cotangents, create_graph)
+    found = sweep(
+        roots,
+        cts,
+        value_class=Tensor,
+        wanted=set(wanted),
+        retain_graph=create_graph if retain_graph is None else retain_graph,
+        create_graph=create_graph,
+    )
+    grads = []
+    for i, node in enumerate(wanted):
+        ct = found.get(node)
+        if ct is None and not allow_unused:
+            raise GradientError(
+                f"input {i} does not reach the outputs",
+                at=user_line(),
+                hint="pass allow_unused=True to get None for it",
+            )
+        grads.append(ct if ct is None or isinstance(ct, Tensor) else as_result(ct))
+    return tuple(grads)
+
+
+def as_result(array: Any) -> Tensor:
+    """A tensor around what a rule computed."""
+    return Tensor.wrap(stored(array))  # type: ignore[return-value]  # wrap makes its own class
+
+
+def _listed(tensors: Tensors) -> Sequence[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _tracked(x: Tensor, i: int) -> Node:
+    if x.node is None:
+        raise GradientError(
+            f"input {i} does not want a gradient",
+            got=describe(x),
+            at=user_line(),
+            hint="call x.requires_grad_() before computing with it",
+        )
+    return x.node
+
+
+def _roots(
+    outputs: Sequence[Tensor], cotangents: Any, create_graph: bool
+) -> tuple[list[Node], list[Any]]:
+    """The nodes to start from and their cotangents."""
+    if cotangents is None:
+        cotangents = [None] * len(outputs)
+    elif not isinstance(cotangents, (list, tuple)):
+        cotangents = [cotangents]
+    if len(cotangents) != len(outputs):
+        raise ArgumentError(
+            "one direction per output is needed",
+            expected=f"{len(outputs)} directions",
+            got=str(len(cotangents)),
+        )
+    roots, cts = [], []
+    for output, ct in zip(outputs, cotangents, strict=True):
+        if output.node is not None:
+            roots.append(output.node)
+            cts.append(seed(output, ct, as_value=create_graph))
+    if not roots:
+        raise GradientError(
+            "no output was recorded",
+            got="   ".join(describe(x) for x in outputs),
+            at=user_line(),
+            hint="no input has requires_grad=True, or it was computed under no_grad()",
+        )
+    return roots, cts

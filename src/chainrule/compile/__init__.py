@@ -1,0 +1,5 @@
+"""From functions to graphs: tracing."""
+
+from .trace import Traced, trace
+
+__all__ = ["Traced", "trace"]

@@ -1,0 +1,46 @@
+"""Flags and environment variables, in one table."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+ENVIRONMENT: Final = {
+    "CHAINRULE_MNIST": "folder with the full MNIST in IDX files, used instead of the shipped subset",
+    "CHAINRULE_FASHION_MNIST": "folder with Fashion-MNIST in IDX files",
+}
+"""Every environment variable that chainrule reads, and what it does."""
+
+FASHION_MNIST_DEFAULT: Final = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package ``dataset-fashion-mnist`` puts its files."""
+
+PACKAGE_ROOT: Final = str(Path(__file__).parent) + os.sep
+"""Folder of the installed package: frames below it are ours, the others are the user's."""
+
+_default_dtype: np.dtype[np.floating] = np.dtype(np.float32)
+
+
+def get_default_dtype() -> np.dtype[np.floating]:
+    """Element type of new floating-point tensors: float32 unless it was changed."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: np.dtype[np.floating] | type[np.floating]) -> None:
+    """Set the element type of new floating-point tensors.
+
+    Raises ``ValueError`` unless it is float16, float32 or float64.
+    """
+    global _default_dtype
+    chosen = np.dtype(dtype)
+    if chosen.kind != "f" or chosen.itemsize > 8:
+        raise ValueError(f"the default dtype must be float16, float32 or float64, not {chosen}")
+    _default_dtype = chosen
+
+
+def environment(name: str) -> str | None:
+    """The value of an environment variable listed in ``ENVIRONMENT``, or None."""
+    assert name in ENVIRONMENT, name
+    return os.environ.get(name) or None

@@ -1,0 +1,198 @@
+"""Values and nodes: what the tape is made of.
+
+A Value is a cell with an array in it. If it was computed from something that wants a gradient, it
+also has a Node, which remembers the op, the nodes of its inputs and the residuals. Nodes never
+refer to Values (except leaves, weakly), so a tape holds exactly what backward needs.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from types import CodeType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .aval import Array, Aval, Data, DType, Shape
+from .graph import Graph
+from .op import Op
+
+_order = count()
+
+
+class TapeState(threading.local):
+    """Per thread: whether ops are recorded, the graph being traced, the module that is running."""
+
+    recording: bool = True
+    graph: Graph | None = None
+    scope: Scope | None = None
+
+
+class Scope:
+    """A module call in progress: a linked list from the innermost module outward."""
+
+    __slots__ = ("module", "outer")
+
+    def __init__(self, module: object, outer: Scope | None) -> None:
+        self.module = module
+        self.outer = outer
+
+    def modules(self) -> list[object]:
+        """The modules in progress, outermost first."""
+        chain: list[object] = []
+        scope: Scope | None = self
+        while scope is not None:
+            chain.append(scope.module)
+            scope = scope.outer
+        return chain[::-1]
+
+
+tape = TapeState()
+
+
+class Node:
+    """One recorded operation, or (with `op` None) a leaf."""
+
+    __slots__ = (
+        "__weakref__", "dtype", "hooks", "op", "order", "parents", "scope", "shape", "site", "variable", "xs", "y",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        op: Op | None,
+        parents: Sequence[Node | None],
+        xs: Sequence[Data] | None,
+        y: Data,
+        shape: Shape | None,
+        dtype: DType | None,
+        site: tuple[CodeType, int] | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        self.op = op
+        self.parents = parents
+        self.xs = xs
+        """Inputs that backward needs; an Aval stands for each one that it does not. None: freed."""
+        self.y = y
+        self.shape = shape
+        self.dtype = dtype
+        """Of the output, and so of its cotangent; None with several outputs."""
+        self.order = next(_order)
+        self.site = site
+        self.scope = scope
+        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.variable: weakref.ref[Value] | None = None
+        """The Value whose ``grad`` is to receive this node's cotangent: a leaf, or retain_grad."""
+
+    def retain(self, value: Value) -> None:
+        """Deliver this node's cotangent to the ``grad`` of `value` during backward."""
+        self.variable = weakref.ref(value)
+
+    @property
+    def name(self) -> str:
+        """Name of the op, or ``leaf``."""
+        return "leaf" if self.op is None else self.op.name
+
+    @property
+    def location(self) -> str:
+        """``file.py:line  source`` of the user's line that made this node, or an empty string."""
+        return "" if self.site is None else describe_site(*self.site)
+
+    def __repr__(self) -> str:
+        where = self.location
+        return f"<{self.name}{' at ' + where if where else ''}>"
+
+
+class Item(Op, abstract=True):
+    """Output `index` of an op with several outputs: the bridge from one node to many values.
+
+    The engine handles it itself, so it is in no registry.
+    """
+
+    index: int
+
+    def infer(self, *xs: Any) -> Aval:
+        return xs[0][self.index]  # type: ignore[no-any-return]  # the tuple's member is an Aval
+
+
+def item(node: Node, index: int, part: Any) -> Node:
+    """The node of output `index`, the array `part`, of an op with several outputs."""
+    return Node(Item(index), [node], (), None, part.shape, part.dtype, node.site, node.scope)
+
+
+class Value:
+    """A cell holding an array, and the node that made it if a gradient is wanted.
+
+    ``core.apply`` returns ``result_class`` of its first Value, so the core never imports Tensor.
+    """
+
+    __slots__ = ("__weakref__", "_grad", "array", "node")
+    result_class: ClassVar[type[Value]]
+    array: Any
+    node: Node | None
+    _grad: Any
+
+    @classmethod
+    def wrap(cls, array: Array, node: Node | None = None) -> Value:
+        """A value of this class around an array, without conversion or copy."""
+        value = cls.__new__(cls)
+        value.array = array
+        value.node = node
+        value._grad = None
+        return value
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes along the axes."""
+        return self.array.shape  # type: ignore[no-any-return]  # a tuple
+
+    @property
+    def dtype(self) -> DType:
+        """Element type, a NumPy dtype."""
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.array.ndim  # type: ignore[no-any-return]  # an int
+
+
+Value.result_class = Value
+
+
+def stored(x: Any) -> Any:
+    """`x` as a cell holds it: NumPy's scalars become zero-dimensional arrays."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
+
+
+def make_leaf(value: Value) -> None:
+    """Give `value` a node of its own, so that gradients with respect to it are computed."""
+    node = Node(None, (), (), None, value.shape, value.dtype)
+    node.retain(value)
+    value.node = node
+
+
+@contextmanager
+def recording(enabled: bool) -> Iterator[None]:
+    """Record operations, or not, in this thread while the block runs."""
+    before = tape.recording
+    tape.recording = enabled
+    try:
+        yield
+    finally:
+        tape.recording = before
+
+
+def describe_site(code: CodeType, instruction: int) -> str:
+    """``train.py:41  h = x @ self.w1`` for a code object and the instruction index in it."""
+    line = next(
+        (n for start, end, n in code.co_lines() if start <= instruction < end and n is not None),
+        code.co_firstlineno,
+    )
+    source = linecache.getline(code.co_filename, line).strip()
+    return f"{os.path.basename(code.co_filename)}:{line}  {source}".rstrip()

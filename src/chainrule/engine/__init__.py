@@ -1,0 +1,1 @@
+"""The engine: walks over a recorded tape, backward (``reverse``) and forward (``forward``)."""

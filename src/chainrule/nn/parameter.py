@@ -1,0 +1,61 @@
+"""Parameters: the tensors that training changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import config
+from ..core.value import Value, make_leaf
+from ..errors import DTypeError
+from ..tensor import Tensor
+from .state import target_dtype
+
+
+class Parameter(Tensor):
+    """A tensor that a Module lists among its parameters once it is assigned to an attribute.
+
+    It holds a copy of `data`, and gradients with respect to it are computed unless
+    `requires_grad` is False. Without data, it is empty.
+
+    Raises DTypeError for integers that are to have a gradient.
+
+    >>> nn.Parameter(tensor([1.0, 2.0]))
+    Parameter containing:
+    tensor([1., 2.], requires_grad=True)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        if data is None:
+            data = np.empty(0, config.get_default_dtype())
+        source = data if isinstance(data, Value) else Tensor(data)
+        if requires_grad and source.dtype.kind != "f":
+            raise DTypeError(
+                "a parameter that is trained must be of a floating-point type",
+                got=str(source.dtype),
+                hint="pass requires_grad=False, or convert the data first",
+            )
+        self.array = source.array.copy()
+        self.node = None
+        self._grad = None
+        if requires_grad:
+            make_leaf(self)
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+def blank(*shape: int, dtype: Any = None, device: Any = None) -> Parameter:
+    """A parameter of zeros for a layer to initialise; `device` may only be the CPU.
+
+    Raises ArgumentError for another device, DTypeError for a type that cannot be trained.
+    """
+    chosen = target_dtype((), {"dtype": dtype, "device": device}) or config.get_default_dtype()
+    made = Parameter.__new__(Parameter)
+    made.array = np.zeros(shape, chosen)
+    made.node = None
+    made._grad = None
+    return made.requires_grad_()

@@ -1,0 +1,1 @@
+"""Checking derivatives: ``gradcheck`` for functions and modules, ``opcheck`` for ops."""
