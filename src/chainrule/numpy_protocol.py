@@ -11,26 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from .ops import arithmetic as ar
-from .ops import contract, indexing, joining, movement, ordering, reduce
-from .ops import elementwise as el
+from . import ops
+
 
 Function = Callable[..., Any]
 
 UFUNCS: dict[np.ufunc, Function] = {
-    np.add: ar.add, np.subtract: ar.sub, np.multiply: ar.mul, np.true_divide: ar.div,
-    np.negative: ar.neg, np.positive: lambda x: x, np.power: ar.pow, np.float_power: ar.pow,
-    np.absolute: ar.abs, np.fabs: ar.abs, np.sign: ar.sign, np.maximum: ar.maximum,
-    np.minimum: ar.minimum, np.fmax: ar.maximum, np.fmin: ar.minimum, np.square: ar.square,
-    np.reciprocal: ar.reciprocal, np.floor: ar.floor, np.ceil: ar.ceil, np.trunc: ar.trunc,
-    np.rint: ar.round, np.remainder: ar.remainder, np.equal: ar.eq, np.not_equal: ar.ne,
-    np.less: ar.lt, np.less_equal: ar.le, np.greater: ar.gt, np.greater_equal: ar.ge,
-    np.logical_and: ar.logical_and, np.logical_or: ar.logical_or, np.logical_not: ar.logical_not,
-    np.isnan: ar.isnan, np.isinf: ar.isinf, np.isfinite: ar.isfinite, np.exp: el.exp,
-    np.log: el.log, np.log2: el.log2, np.log10: el.log10, np.log1p: el.log1p, np.expm1: el.expm1,
-    np.sqrt: el.sqrt, np.sin: el.sin, np.cos: el.cos, np.tan: el.tan, np.arcsin: el.asin,
-    np.arccos: el.acos, np.arctan: el.atan, np.arctan2: el.atan2, np.sinh: el.sinh,
-    np.cosh: el.cosh, np.tanh: el.tanh, np.matmul: contract.matmul,
+    np.add: ops.add, np.subtract: ops.sub, np.multiply: ops.mul, np.true_divide: ops.div,
+    np.negative: ops.neg, np.positive: lambda x: x, np.power: ops.pow, np.float_power: ops.pow,
+    np.absolute: ops.abs, np.fabs: ops.abs, np.sign: ops.sign, np.maximum: ops.maximum,
+    np.minimum: ops.minimum, np.fmax: ops.maximum, np.fmin: ops.minimum, np.square: ops.square,
+    np.reciprocal: ops.reciprocal, np.floor: ops.floor, np.ceil: ops.ceil, np.trunc: ops.trunc,
+    np.rint: ops.round, np.remainder: ops.remainder, np.equal: ops.eq, np.not_equal: ops.ne,
+    np.less: ops.lt, np.less_equal: ops.le, np.greater: ops.gt, np.greater_equal: ops.ge,
+    np.logical_and: ops.logical_and, np.logical_or: ops.logical_or, np.logical_not: ops.logical_not,
+    np.isnan: ops.isnan, np.isinf: ops.isinf, np.isfinite: ops.isfinite, np.exp: ops.exp,
+    np.log: ops.log, np.log2: ops.log2, np.log10: ops.log10, np.log1p: ops.log1p, np.expm1: ops.expm1,
+    np.sqrt: ops.sqrt, np.sin: ops.sin, np.cos: ops.cos, np.tan: ops.tan, np.arcsin: ops.asin,
+    np.arccos: ops.acos, np.arctan: ops.atan, np.arctan2: ops.atan2, np.sinh: ops.sinh,
+    np.cosh: ops.cosh, np.tanh: ops.tanh, np.matmul: ops.matmul,
 }  # fmt: skip
 """NumPy's universal functions and the ops that compute them."""
 
@@ -69,46 +68,46 @@ def _pad(a: Any, pad_width: Any, mode: str = "constant", constant_values: float 
     if mode != "constant":
         raise TypeError(f"np.pad of a tensor supports mode='constant', not {mode!r}")
     widths = np.broadcast_to(np.asarray(pad_width), (a.ndim, 2))
-    return movement.pad(a, tuple((int(b), int(e)) for b, e in widths), constant_values)
+    return ops.pad(a, tuple((int(b), int(e)) for b, e in widths), constant_values)
 
 
 def _sort(a: Any, axis: int = -1) -> Any:
-    return ordering.sort(a, axis)[0]
+    return ops.sort(a, axis)[0]
 
 
 def _transpose(a: Any, axes: Any = None) -> Any:
-    return movement.permute(a, tuple(range(a.ndim))[::-1] if axes is None else tuple(axes))
+    return ops.permute(a, tuple(range(a.ndim))[::-1] if axes is None else tuple(axes))
 
 
 def _clip(a: Any, a_min: Any = None, a_max: Any = None) -> Any:
-    return ar.clip(a, a_min, a_max)
+    return ops.clip(a, a_min, a_max)
 
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    return reduce.norm(x, 2.0 if ord is None else ord, axis, keepdims)
+    return ops.norm(x, 2.0 if ord is None else ord, axis, keepdims)
 
 
 FUNCTIONS: dict[Function, Function] = {
-    np.sum: _reduction(reduce.sum), np.mean: _reduction(reduce.mean),
-    np.prod: _reduction(reduce.prod), np.any: _reduction(reduce.any),
-    np.all: _reduction(reduce.all), np.max: _extremum(reduce.amax), np.min: _extremum(reduce.amin),
-    np.amax: _extremum(reduce.amax), np.amin: _extremum(reduce.amin),
-    np.var: _moment(reduce.var), np.std: _moment(reduce.std),
-    np.argmax: _reduction(ordering.argmax), np.argmin: _reduction(ordering.argmin),
-    np.cumsum: lambda a, axis=0: ordering.cumsum(a, axis), np.sort: _sort,
-    np.reshape: lambda a, shape: movement.reshape(a, shape), np.ravel: lambda a: a.reshape(-1),
-    np.transpose: _transpose, np.moveaxis: movement.movedim,
-    np.swapaxes: movement.transpose,
-    np.squeeze: lambda a, axis=None: movement.squeeze(a, axis),
-    np.expand_dims: lambda a, axis: movement.unsqueeze(a, axis),
-    np.broadcast_to: lambda a, shape: movement.expand(a, shape),
-    np.flip: lambda a, axis=None: movement.flip(a, tuple(range(a.ndim)) if axis is None else axis),
-    np.roll: lambda a, shift, axis=None: movement.roll(a, shift, axis), np.pad: _pad,
-    np.concatenate: _first(joining.concatenate), np.stack: _first(joining.stack),
-    np.tile: lambda a, reps: joining.tile(a, reps if isinstance(reps, tuple) else (reps,)),
-    np.where: ar.where, np.clip: _clip, np.dot: contract.matmul, np.outer: contract.outer,
-    np.einsum: contract.einsum, np.tensordot: contract.tensordot,
-    np.tril: lambda m, k=0: indexing.tril(m, k), np.triu: lambda m, k=0: indexing.triu(m, k),
+    np.sum: _reduction(ops.sum), np.mean: _reduction(ops.mean),
+    np.prod: _reduction(ops.prod), np.any: _reduction(ops.any),
+    np.all: _reduction(ops.all), np.max: _extremum(ops.amax), np.min: _extremum(ops.amin),
+    np.amax: _extremum(ops.amax), np.amin: _extremum(ops.amin),
+    np.var: _moment(ops.var), np.std: _moment(ops.std),
+    np.argmax: _reduction(ops.argmax), np.argmin: _reduction(ops.argmin),
+    np.cumsum: lambda a, axis=0: ops.cumsum(a, axis), np.sort: _sort,
+    np.reshape: lambda a, shape: ops.reshape(a, shape), np.ravel: lambda a: a.reshape(-1),
+    np.transpose: _transpose, np.moveaxis: ops.movedim,
+    np.swapaxes: ops.transpose,
+    np.squeeze: lambda a, axis=None: ops.squeeze(a, axis),
+    np.expand_dims: lambda a, axis: ops.unsqueeze(a, axis),
+    np.broadcast_to: lambda a, shape: ops.expand(a, shape),
+    np.flip: lambda a, axis=None: ops.flip(a, tuple(range(a.ndim)) if axis is None else axis),
+    np.roll: lambda a, shift, axis=None: ops.roll(a, shift, axis), np.pad: _pad,
+    np.concatenate: _first(ops.concatenate), np.stack: _first(ops.stack),
+    np.tile: lambda a, reps: ops.tile(a, reps if isinstance(reps, tuple) else (reps,)),
+    np.where: ops.where, np.clip: _clip, np.dot: ops.matmul, np.outer: ops.outer,
+    np.einsum: ops.einsum, np.tensordot: ops.tensordot,
+    np.tril: lambda m, k=0: ops.tril(m, k), np.triu: lambda m, k=0: ops.triu(m, k),
     np.linalg.norm: _norm,
     np.zeros_like: lambda a: a * 0, np.ones_like: lambda a: a * 0 + 1,
     np.shape: lambda a: a.shape, np.ndim: lambda a: a.ndim, np.size: lambda a: a.numel(),
@@ -118,7 +117,7 @@ FUNCTIONS: dict[Function, Function] = {
 """NumPy's other functions and the ops that compute them."""
 
 _REDUCERS: dict[np.ufunc, Function] = {
-    np.add: reduce.sum, np.multiply: reduce.prod, np.maximum: reduce.amax, np.minimum: reduce.amin,
+    np.add: ops.sum, np.multiply: ops.prod, np.maximum: ops.amax, np.minimum: ops.amin,
 }  # fmt: skip
 
 

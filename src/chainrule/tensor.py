@@ -336,7 +336,7 @@ class Tensor(Methods, Value):
         return self
 
 
-Tensor.result_class = Tensor
+Value.result_class = Tensor
 
 
 class DataHandle(Tensor):

@@ -172,5 +172,4 @@ def user_line() -> str | None:
     line = describe_site(code, frame.f_lasti)
     if tape.scope is None:
         return line
-    path = ".".join(type(module).__name__ for module in tape.scope.modules())
-    return f"{line}      ({path})"
+    return f"{line}      ({tape.scope.path()})"

@@ -52,6 +52,20 @@ class Scope:
             scope = scope.outer
         return chain[::-1]
 
+    def path(self) -> str:
+        """``Net.fc1``: the outermost module's class, then the innermost one's name within it.
+
+        A module that the outermost does not list goes by the name of its class.
+        """
+        outermost, *inner = self.modules()
+        named: Any = getattr(outermost, "named_modules", dict)
+        names = {id(module): name for name, module in named()}
+        parts = [type(outermost).__name__]
+        for module in inner:
+            name = names.get(id(module))
+            parts = [*parts, type(module).__name__] if name is None else [parts[0], name]
+        return ".".join(parts)
+
 
 tape = TapeState()
 

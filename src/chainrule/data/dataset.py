@@ -5,15 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Protocol, cast, final
 
 import numpy as np
 
 from ..core.aval import SCALARS, describe
 from ..errors import ArgumentError, IndexRangeError, ShapeError
+from ..ops.random import Generator
 from ..tensor import Tensor
-from .samplers import Indices, fold_seed, permutation
+from .samplers import Indices, draw_seed, fold_seed, permutation
 
 
 class Samples(Protocol):
@@ -144,21 +145,23 @@ class ConcatDataset(Dataset):
     def __getitem__(self, index: int) -> Any:
         n = len(self)
         if not -n <= index < n:
-            raise IndexRangeError(
-                "no such sample", expected=f"{-n} <= index < {n}", got=str(index)
-            )
+            raise IndexRangeError("no such sample", expected=f"{-n} <= index < {n}", got=str(index))
         which = bisect_right(self.ends, index % n)
         return self.datasets[which][index % n - (self.ends[which - 1] if which else 0)]
 
 
 def random_split(
-    dataset: Samples, lengths: Sequence[int] | Sequence[float], *, seed: int = 0
+    dataset: Samples,
+    lengths: Sequence[int] | Sequence[float],
+    generator: Generator | None = None,
+    *,
+    seed: int | None = None,
 ) -> list[Subset]:
     """Cut a data set at random into parts that share no sample.
 
     `lengths` are numbers of samples that add up to the whole, or fractions that add up to one;
-    what rounding leaves over goes to the first parts, one sample each. The split depends on `seed`
-    only.
+    what rounding leaves over goes to the first parts, one sample each. With a `seed`, the split
+    depends on it only; without, on `generator` or on the one that ``manual_seed`` sets.
 
     Raises ArgumentError if the lengths do not add up.
 
@@ -168,9 +171,9 @@ def random_split(
     n = len(dataset)
     counts = _counts(n, lengths)
     # Folded, so that a loader with the same seed does not visit the part in this very order.
-    order = permutation(n, fold_seed(seed, n))
+    order = permutation(n, draw_seed(generator) if seed is None else fold_seed(seed, n))
     starts = [0, *accumulate(counts)]
-    return [Subset(dataset, order[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
+    return [Subset(dataset, order[a:b]) for a, b in pairwise(starts)]
 
 
 def _counts(n: int, lengths: Sequence[int] | Sequence[float]) -> list[int]:

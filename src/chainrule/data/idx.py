@@ -142,7 +142,7 @@ def _read_header(stream: BinaryIO, path: Path) -> tuple[DType, Shape, int]:
 
 
 def _read_exactly(stream: BinaryIO, wanted: int) -> bytearray:
-    """Up to `wanted` bytes, in chunks: memory grows with what is there, not with what is claimed."""
+    """Up to `wanted` bytes, in chunks: memory grows with what is there, not what is claimed."""
     data = bytearray()
     while len(data) < wanted:
         chunk = stream.read(min(_CHUNK, wanted - len(data)))

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias, cast, final
 import numpy as np
 
 from ..errors import ArgumentError
-from ..ops import random
+from ..ops.random import Generator
 from .dataset import Samples, fetch
-from .samplers import Indices, Sampler, permutation, positive_batch_size
+from .samplers import Indices, Sampler, draw_seed, permutation, positive_batch_size
 
 Picks: TypeAlias = "Indices | slice"
 """Which samples make a batch: positions, or a slice where they follow one another."""
@@ -41,7 +41,7 @@ class DataLoader:
 
     Raises ArgumentError for options that exclude one another.
 
-    >>> data = TensorDataset(tensor([[0.0], [1.0], [2.0]]), tensor([0, 1, 2]))
+    >>> data = cr.data.TensorDataset(tensor([[0.0], [1.0], [2.0]]), tensor([0, 1, 2]))
     >>> [y.tolist() for x, y in DataLoader(data, batch_size=2)]
     [[0, 1], [2]]
     """
@@ -58,11 +58,15 @@ class DataLoader:
         pin_memory: bool = False,
         drop_last: bool = False,
         worker_init_fn: Callable[[int], None] | None = None,
-        generator: random.Generator | None = None,
+        generator: Generator | None = None,
         *,
         seed: int | None = None,
     ) -> None:
-        _check_options(shuffle, sampler, batch_sampler, batch_size, drop_last, num_workers)
+        _check_order(shuffle, sampler, batch_sampler, batch_size, drop_last)
+        if batch_size is None and drop_last:
+            raise ArgumentError("without batches there is no last batch to drop")
+        if num_workers < 0:
+            raise ArgumentError("num_workers is a number of threads", got=str(num_workers))
         self.dataset = dataset
         self.batch_size = None if batch_size is None else positive_batch_size(batch_size)
         self.shuffle = shuffle
@@ -93,7 +97,7 @@ class DataLoader:
     def epoch(self, number: int, *, seed: int | None = None) -> Iterator[Any]:
         """The batches of one epoch. Without a seed of its own, the loader uses `seed`.
 
-        >>> loader = DataLoader(TensorDataset(np.arange(9)), 4, shuffle=True, seed=1)
+        >>> loader = DataLoader(cr.data.TensorDataset(np.arange(9)), 4, shuffle=True, seed=1)
         >>> [x.tolist() for x, in loader.epoch(3)] == [x.tolist() for x, in loader.epoch(3)]
         True
         """
@@ -113,7 +117,7 @@ class DataLoader:
         elif self.sampler is not None:
             order = np.fromiter(self.sampler, np.int64)
         elif self.shuffle:
-            order = permutation(n, self._draw_seed() if seed is None else seed, epoch)
+            order = permutation(n, draw_seed(self.generator) if seed is None else seed, epoch)
         if self.batch_size is None:
             return iter(range(n) if order is None else order.tolist())
         return self._cut(n if order is None else len(order), self.batch_size, order)
@@ -123,10 +127,6 @@ class DataLoader:
         for start in range(0, stop, size):
             here = slice(start, min(start + size, n))
             yield here if order is None else order[here]
-
-    def _draw_seed(self) -> int:
-        generator = self.generator if self.generator is not None else random.default_generator
-        return draw_seed(generator)
 
     def _load(self, picks: Any) -> Any:
         if self.batch_size is None and self.batch_sampler is None:
@@ -159,15 +159,10 @@ class DataLoader:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _check_options(
-    shuffle: bool,
-    sampler: object,
-    batch_sampler: object,
-    batch_size: int | None,
-    drop_last: bool,
-    num_workers: int,
+def _check_order(
+    shuffle: bool, sampler: object, batch_sampler: object, batch_size: int | None, drop_last: bool
 ) -> None:
-    """Raise ArgumentError for options of a DataLoader that exclude one another."""
+    """Raise ArgumentError for options that exclude one another."""
     if sampler is not None and shuffle:
         raise ArgumentError("a sampler decides the order: shuffle=True would be ignored")
     if batch_sampler is not None and (shuffle or drop_last or sampler or batch_size != 1):
@@ -175,7 +170,3 @@ def _check_options(
             "a batch_sampler decides everything about batches",
             expected="no batch_size, shuffle, sampler or drop_last beside it",
         )
-    if batch_size is None and drop_last:
-        raise ArgumentError("without batches there is no last batch to drop")
-    if num_workers < 0:
-        raise ArgumentError("num_workers is a number of threads", got=str(num_workers))

@@ -1,24 +1,25 @@
 """Samplers: in which order the samples of a data set are visited, epoch by epoch.
 
-An order is a function of (seed, epoch) only: keys are drawn from the counter-based generator Philox
-(Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) and sorted. So training that
-is resumed at an epoch visits the samples as if it had never stopped, and the order is the same with
-any number of workers and any release of NumPy.
+An order is a function of (seed, epoch) only: random keys from the counter-based generator of
+``ops.philox`` are sorted. So training that is resumed at an epoch visits the samples as if it had
+never stopped, and the order is the same with any number of workers and any release of NumPy.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, cast, final
 
 import numpy as np
 
 from ..errors import ArgumentError
+from ..ops import philox, random
 
 Indices: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
-_MASK = 2**64 - 1
+_STREAM: Final = 0x6F72646572  # "order"
+"""Keeps these random numbers apart from those of a generator with the same seed."""
 
 
 def permutation(n: int, seed: int, epoch: int = 0) -> Indices:
@@ -27,18 +28,24 @@ def permutation(n: int, seed: int, epoch: int = 0) -> Indices:
     >>> permutation(5, seed=0).tolist() == permutation(5, seed=0).tolist()
     True
     """
-    # Philox's raw numbers are specified for ever; NumPy's own permutation may change.
-    keys = _philox(seed, epoch).random_raw(n)
-    return np.argsort(keys, kind="stable")
+    return cast(Indices, philox.permutation(*_place(seed, epoch), n))
 
 
 def fold_seed(seed: int, number: int) -> int:
     """A new seed from a seed and a number, such as an epoch: both decide every bit of it."""
-    return int(_philox(seed, number).random_raw())
+    low, high = philox.words(*_place(seed, number), 2)
+    return int(low) | int(high) << 32
 
 
-def _philox(seed: int, number: int) -> np.random.Philox:
-    return np.random.Philox(key=(seed & _MASK) | (number & _MASK) << 64)
+def draw_seed(generator: random.Generator | None) -> int:
+    """A seed from the next numbers of a generator, of the default one if it is None."""
+    key, counter = (generator or random.default_generator).next(1)
+    return fold_seed(int(key), int(counter))
+
+
+def _place(seed: int, number: int) -> tuple[int, int]:
+    """Key and first block of the random numbers of (seed, number): 2⁴⁰ blocks are its own."""
+    return (seed ^ _STREAM) & (2**64 - 1), (number << 40) & (2**64 - 1)
 
 
 class Sampler(ABC):
@@ -227,8 +234,8 @@ def positive_batch_size(batch_size: Any) -> int:
 
 
 def _uniform(n: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """n numbers uniform on [0, 1), 53 bits each."""
-    return (_philox(seed, epoch).random_raw(n) >> 11) * 2.0**-53
+    """n numbers uniform on [0, 1), 53 random bits each."""
+    return cast(Any, philox.uniform(*_place(seed, epoch), n, np.float64))
 
 
 def _uniform_indices(high: int, n: int, seed: int, epoch: int) -> Indices:

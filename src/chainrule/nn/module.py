@@ -26,11 +26,11 @@ class Module:
     Calling the module runs its hooks and ``forward``; errors and the tape then know where they are
     (``Net.fc1``).
 
-    >>> class Net(nn.Module):
+    >>> class Net(cr.nn.Module):
     ...     def __init__(self):
     ...         super().__init__()
-    ...         self.fc1 = nn.Linear(4, 8)
-    ...         self.fc2 = nn.Linear(8, 2)
+    ...         self.fc1 = cr.nn.Linear(4, 8)
+    ...         self.fc2 = cr.nn.Linear(8, 2)
     ...
     ...     def forward(self, x):
     ...         return self.fc2(self.fc1(x).tanh())
@@ -263,11 +263,11 @@ class Module:
         Training on does not change it. A shared parameter appears under each of its names. With
         `keep_vars` the tensors themselves are returned instead of copies.
 
-        >>> list(nn.Linear(3, 2).state_dict())
+        >>> list(cr.nn.Linear(3, 2).state_dict())
         ['weight', 'bias']
         """
         return {
-            name: value if keep_vars else Tensor.wrap(value.array.copy())
+            name: value if keep_vars else Tensor(value)
             for name, value in state.entries(self, prefix)
         }
 
@@ -315,7 +315,7 @@ class Module:
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Convert floating-point parameters and buffers to a dtype; a device must be the CPU.
 
-        >>> nn.Linear(2, 2).to(np.float64).weight.dtype
+        >>> cr.nn.Linear(2, 2).to(np.float64).weight.dtype
         dtype('float64')
         """
         dtype = state.target_dtype(args, kwargs)
@@ -352,7 +352,7 @@ class Module:
     def register_forward_pre_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Call ``hook(module, args)`` before ``forward``; what it returns replaces the arguments."""
+        """Call ``hook(module, args)`` before ``forward``; what it returns replaces `args`."""
         return register(self._own_hooks().before, (hook, with_kwargs), first=prepend)
 
     def register_forward_hook(
@@ -360,7 +360,7 @@ class Module:
     ) -> RemovableHandle:
         """Call ``hook(module, args, output)`` after ``forward``; what it returns is the output.
 
-        >>> layer = nn.Linear(2, 3)
+        >>> layer = cr.nn.Linear(2, 3)
         >>> handle = layer.register_forward_hook(lambda module, args, y: print(y.shape))
         >>> y = layer(ones(5, 2))
         (5, 3)

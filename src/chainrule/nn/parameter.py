@@ -21,7 +21,7 @@ class Parameter(Tensor):
 
     Raises DTypeError for integers that are to have a gradient.
 
-    >>> nn.Parameter(tensor([1.0, 2.0]))
+    >>> cr.nn.Parameter(tensor([1.0, 2.0]))
     Parameter containing:
     tensor([1., 2.], requires_grad=True)
     """

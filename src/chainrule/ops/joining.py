@@ -35,9 +35,7 @@ class _Joining(Op, abstract=True):
     promotes = True
 
     def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
-        first, *rest = [
-            _zeros(x) if dx is None else dx for dx, x in zip(dxs, xs, strict=True)
-        ]
+        first, *rest = [_zeros(x) if dx is None else dx for dx, x in zip(dxs, xs, strict=True)]
         return apply(self, first, *rest)
 
 
@@ -105,8 +103,7 @@ class Stack(_Joining):
 
     def vjp(self, ct: Data, xs: Sequence[Data], y: Data, active: Active) -> Cotangents:
         return [
-            None if wanted is None else ct[_along(self.axis, i)]
-            for i, wanted in enumerate(active)
+            None if wanted is None else ct[_along(self.axis, i)] for i, wanted in enumerate(active)
         ]
 
     @classmethod
@@ -257,9 +254,7 @@ def split(x: V, size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[V,
     else:
         sizes = movement.dims((size_or_sections,))
         if not sizes or min(sizes) < 0:
-            raise ArgumentError(
-                "split needs sizes of zero or more", got=str(sizes), at=user_line()
-            )
+            raise ArgumentError("split needs sizes of zero or more", got=str(sizes), at=user_line())
     parts: Any = apply(Split(axis, sizes), x)
     return parts  # type: ignore[no-any-return]  # an op with several outputs returns a tuple
 

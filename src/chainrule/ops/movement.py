@@ -18,13 +18,12 @@ from ..core.apply import apply, user_line
 from ..core.aval import Aval, Axes, Data, DType, Shape, normalize_axis, shape_of
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
-from ..errors import DTypeError, IndexRangeError, ShapeError
-from . import reduce, slicing
+from ..errors import DTypeError, ShapeError
+from . import reduce
 
 V = TypeVar("V")
 
 Sizes = int | Sequence[int]
-Widths = Sequence[Sequence[int]]
 
 _KINDS = "buif"
 
@@ -75,7 +74,8 @@ def cast(x: V, dtype: Any) -> V:
     >>> cast(tensor([1.7, -1.7]), np.int64)
     tensor([ 1, -1])
     """
-    if type(x) is np.ndarray and x.dtype == dtype:
+    source: Any = x
+    if type(x) is np.ndarray and source.dtype == dtype:
         return x
     try:
         chosen = np.dtype(dtype)
@@ -329,9 +329,7 @@ class Expand(Linear):
     def infer(self, *xs: Any) -> Aval:
         before = shape_of(xs[0])
         lead = len(self.shape) - len(before)
-        if lead < 0 or any(
-            n not in (1, m) for n, m in zip(before, self.shape[lead:], strict=True)
-        ):
+        if lead < 0 or any(n not in (1, m) for n, m in zip(before, self.shape[lead:], strict=True)):
             raise ShapeError(
                 "expand repeats axes of size one only",
                 expected=f"sizes, counted from the last, equal to those of {self.shape} or one",
@@ -341,11 +339,21 @@ class Expand(Linear):
 
     def forward(self, *xs: Any) -> Any:
         x = xs[0]
-        if x.shape == self.shape:
-            return x
         if type(x) is not np.ndarray or not x.flags.c_contiguous or 0 in self.shape:
             return np.broadcast_to(x, self.shape)
-        return _repeated_view(x, self.infer(x).shape)
+        lead = len(self.shape) - x.ndim
+        strides = [0] * lead
+        for n, stride, wanted in zip(x.shape, x.strides, self.shape[lead:], strict=True):
+            if n == wanted:
+                strides.append(stride)
+            elif n == 1:
+                strides.append(0)
+            else:
+                self.infer(x)
+        # What np.broadcast_to does, in a third of its 3 µs.
+        y: Any = np.ndarray(self.shape, x.dtype, x, 0, strides)
+        y.flags.writeable = False
+        return y
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return reduce.sum_to(ct, x.shape)
@@ -358,17 +366,6 @@ class Expand(Linear):
             ((0, 1), (0, 3)), ((1, 2), (3, 4, 2)), ((1, 2, 1, 2), (2, 3, 2, 2, 2)), ((5,), (5,)),
         ]:  # fmt: skip
             yield Sample(cls(after), floats(before))
-
-
-def _repeated_view(x: Any, shape: Shape) -> Any:
-    """``np.broadcast_to`` of a contiguous array, in 1 instead of 3 µs (benchmarks/overhead.py)."""
-    lead = len(shape) - x.ndim
-    strides = [0] * lead
-    for n, stride, wanted in zip(x.shape, x.strides, shape[lead:], strict=True):
-        strides.append(stride if n == wanted else 0)
-    view = np.ndarray(shape, x.dtype, x, 0, tuple(strides))
-    view.flags.writeable = False
-    return view
 
 
 def expand(x: V, *shape: Sizes) -> V:
@@ -388,9 +385,7 @@ def expand(x: V, *shape: Sizes) -> V:
             before[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(wanted)
         )
     if any(n < 0 for n in wanted):
-        raise ShapeError(
-            "expand needs sizes of zero or more", got=str(dims(shape)), at=user_line()
-        )
+        raise ShapeError("expand needs sizes of zero or more", got=str(dims(shape)), at=user_line())
     return apply(Expand(wanted), x)
 
 
@@ -399,102 +394,7 @@ def broadcast_to(x: V, shape: Sequence[int]) -> V:
     return expand(x, dims((shape,)))
 
 
-# Padding ------------------------------------------------------------------------------------------
-
-
-class Pad(Linear):
-    """x in the middle of a larger array, the rest filled with `value` (y - value is linear in x)."""
-
-    widths: tuple[tuple[int, int], ...]
-    value: float = 0.0
-
-    def infer(self, *xs: Any) -> Aval:
-        shape = shape_of(xs[0])
-        if len(shape) != len(self.widths):
-            raise ShapeError(
-                "pad needs one pair of widths for each axis",
-                expected=f"{len(self.widths)} dimensions",
-                got=str(tuple(shape)),
-            )
-        padded = tuple(a + n + b for n, (a, b) in zip(shape, self.widths, strict=True))
-        return Aval(padded, xs[0].dtype)
-
-    def forward(self, *xs: Any) -> Any:
-        x = xs[0]
-        shape = self.infer(x).shape
-        y = np.full(shape, self.value, x.dtype) if self.value else np.zeros(shape, x.dtype)
-        y[self._middle(x.shape)] = x
-        return y
-
-    def _middle(self, shape: Shape) -> tuple[slice, ...]:
-        return tuple([slice(a, a + n) for n, (a, _) in zip(shape, self.widths, strict=True)])
-
-    def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
-        return ct[self._middle(x.shape)]
-
-    def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
-        return apply(Pad(self.widths, 0.0), dxs[0])
-
-    @classmethod
-    def samples(cls) -> Iterator[Sample]:
-        for shape in _SHAPES:
-            yield Sample(cls(tuple((i % 3, (i + 1) % 2) for i in range(len(shape)))), floats(shape))
-        yield Sample(cls(((2, 1), (0, 3)), -1.5), floats((2, 3)))
-        yield Sample(cls(((1, 1),), float("-inf")), floats((0,)))
-
-
-def pad(x: V, widths: Widths, value: float = 0.0) -> V:
-    """x with ``before`` and ``after`` elements equal to `value` added along each axis.
-
-    `widths` has one pair (before, after) for each axis. A negative width cuts instead.
-    Raises ShapeError if the number of pairs is not that of the axes, or more is cut than there is.
-
-    >>> pad(tensor([[1.0, 2.0]]), ((0, 1), (1, 0)))
-    tensor([[0., 1., 2.],
-            [0., 0., 0.]])
-    """
-    pairs = tuple([(int(a), int(b)) for a, b in widths])
-    for a, b in pairs:
-        if a < 0 or b < 0:
-            x, pairs = _cut(x, pairs)
-            break
-    return apply(Pad(pairs, float(value)), x)
-
-
-def _cut(x: V, pairs: tuple[tuple[int, int], ...]) -> tuple[V, tuple[tuple[int, int], ...]]:
-    """x without what the negative widths cut off, and the widths that remain to be added."""
-    shape = shape_of(x)
-    if len(shape) != len(pairs) or any(
-        n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(shape, pairs, strict=True)
-    ):
-        raise ShapeError(
-            "pad cannot cut more than there is",
-            expected="one pair of widths for each axis, their cuts within its size",
-            got=f"widths {pairs} for {tuple(shape)}",
-            at=user_line(),
-        )
-    kept = tuple(
-        slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(shape, pairs, strict=True)
-    )
-    middle: Any = x
-    return middle[kept], tuple((max(a, 0), max(b, 0)) for a, b in pairs)
-
-
 _SHAPES: tuple[Shape, ...] = (
     (), (1,), (3,), (0,), (2, 3), (1, 3), (3, 1), (2, 0, 3), (1, 1, 1), (2, 3, 4), (2, 1, 3, 2),
     (2, 1, 2, 1, 2),
 )  # fmt: skip
-
-
-def flip(x: V, *dims: Sizes) -> V:
-    return slicing.flip(x, *dims)
-
-
-def roll(x: V, shifts: Sizes, dims: Sizes | None = None) -> V:
-    return slicing.roll(x, shifts, dims)
-
-
-def slice_(
-    x: V, starts: Sequence[int], sizes: Sequence[int], steps: Sequence[int] | None = None
-) -> V:
-    return slicing.slice_(x, starts, sizes, steps)

@@ -7,7 +7,7 @@ axis, then the shape of what is left. A compiler reads it as an affine index map
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -18,19 +18,11 @@ from ..core.aval import Aval, Axes, Data, Shape, normalize_axes, normalize_axis,
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
 from ..errors import ArgumentError, IndexRangeError, ShapeError
-from . import joining, movement
+from . import joining, keys, movement
 
 V = TypeVar("V")
 
-Key = tuple[slice, ...]
-
-
-def _bounds(start: int, size: int, step: int) -> slice:
-    """The slice that takes `size` elements from `start` on, `step` apart."""
-    if size == 0:
-        return slice(0, 0, 1)
-    stop = start + size * step
-    return slice(start, None if stop < 0 else stop, step)
+Widths = Sequence[Sequence[int]]
 
 
 class Slice(Linear):
@@ -46,9 +38,9 @@ class Slice(Linear):
     shape: Shape
 
     @cached_property
-    def key(self) -> Key:
+    def key(self) -> tuple[slice, ...]:
         """The same as a tuple of slices."""
-        return tuple(map(_bounds, self.starts, self.sizes, self.steps))
+        return tuple(map(keys.bounds, self.starts, self.sizes, self.steps))
 
     def infer(self, *xs: Any) -> Aval:
         shape = shape_of(xs[0])
@@ -63,11 +55,10 @@ class Slice(Linear):
         if self.shape != self.sizes:
             ct = movement.reshape(ct, self.sizes)
         if all(t == 1 for t in self.steps):
-            return movement.pad(
+            return pad(
                 ct,
                 tuple(
-                    (s, n - s - m)
-                    for n, s, m in zip(x.shape, self.starts, self.sizes, strict=True)
+                    (s, n - s - m) for n, s, m in zip(x.shape, self.starts, self.sizes, strict=True)
                 ),
             )
         return apply(Spread(self.starts, self.steps, x.shape), ct)
@@ -92,7 +83,7 @@ class Spread(Linear):
     def forward(self, *xs: Any) -> Any:
         x = xs[0]
         y = np.zeros(self.shape, x.dtype)
-        y[tuple(map(_bounds, self.starts, x.shape, self.steps))] = x
+        y[tuple(map(keys.bounds, self.starts, x.shape, self.steps))] = x
         return y
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
@@ -198,7 +189,85 @@ def roll(x: V, shifts: movement.Sizes, dims: movement.Sizes | None = None) -> V:
     return y  # type: ignore[no-any-return]  # of the type of x
 
 
-def pad_mode(x: V, widths: movement.Widths, mode: str = "reflect", value: float = 0.0) -> V:
+# Padding ------------------------------------------------------------------------------------------
+
+
+class Pad(Linear):
+    """x in the middle of a larger array; the rest is `value`, so only y - value is linear in x."""
+
+    widths: tuple[tuple[int, int], ...]
+    value: float = 0.0
+
+    def infer(self, *xs: Any) -> Aval:
+        shape = shape_of(xs[0])
+        if len(shape) != len(self.widths):
+            raise ShapeError(
+                "pad needs one pair of widths for each axis",
+                expected=f"{len(self.widths)} dimensions",
+                got=str(tuple(shape)),
+            )
+        padded = tuple(a + n + b for n, (a, b) in zip(shape, self.widths, strict=True))
+        return Aval(padded, xs[0].dtype)
+
+    def forward(self, *xs: Any) -> Any:
+        x = xs[0]
+        shape = self.infer(x).shape
+        y = np.full(shape, self.value, x.dtype) if self.value else np.zeros(shape, x.dtype)
+        y[self._middle(x.shape)] = x
+        return y
+
+    def _middle(self, shape: Shape) -> tuple[slice, ...]:
+        return tuple([slice(a, a + n) for n, (a, _) in zip(shape, self.widths, strict=True)])
+
+    def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
+        return ct[self._middle(x.shape)]
+
+    def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
+        return apply(Pad(self.widths, 0.0), dxs[0])
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for shape in _PADDED:
+            yield Sample(cls(tuple((i % 3, (i + 1) % 2) for i in range(len(shape)))), floats(shape))
+        yield Sample(cls(((2, 1), (0, 3)), -1.5), floats((2, 3)))
+
+
+def pad(x: V, widths: Widths, value: float = 0.0) -> V:
+    """x with ``before`` and ``after`` elements equal to `value` added along each axis.
+
+    `widths` has one pair (before, after) for each axis. A negative width cuts instead.
+    Raises ShapeError if the number of pairs is not that of the axes, or more is cut than there is.
+
+    >>> pad(tensor([[1.0, 2.0]]), ((0, 1), (1, 0)))
+    tensor([[0., 1., 2.],
+            [0., 0., 0.]])
+    """
+    pairs = tuple([(int(a), int(b)) for a, b in widths])
+    for a, b in pairs:
+        if a < 0 or b < 0:
+            x, pairs = _cut(x, pairs)
+            break
+    return apply(Pad(pairs, float(value)), x)
+
+
+def _cut(x: V, pairs: tuple[tuple[int, int], ...]) -> tuple[V, tuple[tuple[int, int], ...]]:
+    """x without what the negative widths cut off, and the widths that remain to be added."""
+    shape = shape_of(x)
+    if len(shape) != len(pairs) or any(
+        n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(shape, pairs, strict=True)
+    ):
+        raise ShapeError(
+            "pad cannot cut more than there is",
+            expected="one pair of widths for each axis, their cuts within its size",
+            got=f"widths {pairs} for {tuple(shape)}",
+            at=user_line(),
+        )
+    kept = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(shape, pairs, strict=True))
+    middle: Any = x
+    return middle[kept], tuple((max(a, 0), max(b, 0)) for a, b in pairs)
+
+
+def pad_mode(x: V, widths: Widths, mode: str = "reflect", value: float = 0.0) -> V:
     """x with ``before`` and ``after`` elements added along each axis, taken from x itself.
 
     `mode` is ``constant`` (all equal to `value`), ``reflect`` (mirrored, the border not repeated),
@@ -211,7 +280,7 @@ def pad_mode(x: V, widths: movement.Widths, mode: str = "reflect", value: float 
     tensor([3., 2., 1., 2., 3., 2.])
     """
     if mode == "constant":
-        return movement.pad(x, widths, value)
+        return pad(x, widths, value)
     if mode not in _SOURCES:
         raise ArgumentError(
             "unknown way to pad",
@@ -257,7 +326,12 @@ def _nearest(places: Any, n: int) -> Any:
     return np.clip(places, 0, n - 1)
 
 
-_SOURCES = {
+_PADDED: tuple[Shape, ...] = (
+    (), (1,), (3,), (0,), (2, 3), (1, 3), (3, 1), (2, 0, 3), (1, 1, 1), (2, 3, 4), (2, 1, 3, 2),
+    (2, 1, 2, 1, 2),
+)  # fmt: skip
+
+_SOURCES: dict[str, Callable[[Any, int], Any]] = {
     "reflect": _mirrored,
     "symmetric": _symmetric,
     "replicate": _nearest,

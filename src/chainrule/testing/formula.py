@@ -21,14 +21,54 @@ from ..errors import ArgumentError
 Evaluator: TypeAlias = Callable[[Mapping[str, Any], Any], Any]
 """From the names' values and the functions' home (``math``-like) to a number."""
 
+
+def _is_nan(x: Any) -> bool:
+    return math.isnan(float(x))
+
+
+def _is_finite(x: Any) -> bool:
+    return math.isfinite(float(x))
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    """a / b with IEEE's answer at b = 0."""
+    if b != 0:
+        return a / b
+    if a == 0 or _is_nan(a):
+        return math.nan
+    return math.inf if (a > 0) == (math.copysign(1.0, float(b)) > 0) else -math.inf
+
+
+def _power(a: Any, b: Any) -> Any:
+    """a ** b in the reals: NaN instead of a complex number, infinity at 0 ** negative."""
+    if a < 0 and b != int(b):
+        return math.nan
+    if a == 0 and b < 0:
+        return math.inf
+    return a**b
+
+
+def _extreme(a: Any, b: Any, first: bool) -> Any:
+    """a if `first`, else b; NaN if either is."""
+    if _is_nan(a) or _is_nan(b):
+        return math.nan
+    return a if first else b
+
+
+def _round_half_even(x: Any) -> Any:
+    return round(float(x)) if _is_finite(x) else x
+
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
-    ast.Div: lambda a, b: _quotient(a, b),
-    ast.Pow: lambda a, b: _power(a, b),
+    ast.Div: _quotient,
+    ast.Pow: _power,
     ast.Mod: operator.mod,
     ast.FloorDiv: operator.floordiv,
+    ast.BitAnd: lambda a, b: bool(a) and bool(b),
+    ast.BitOr: lambda a, b: bool(a) or bool(b),
 }
 _UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.USub: operator.neg,
@@ -48,22 +88,25 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "where": lambda condition, a, b: a if condition else b,
     "maximum": lambda a, b: _extreme(a, b, a >= b),
     "minimum": lambda a, b: _extreme(a, b, a <= b),
-    "sign": lambda x: x if x != x else (x > 0) - (x < 0),
-    "pow": lambda a, b: _power(a, b),
-    "round": lambda x: _round_half_even(x),
-    "trunc": lambda x: x if not _finite(x) else int(x),
-    "isnan": lambda x: x != x,
-    "isinf": lambda x: x == x and not _finite(x),
-    "isfinite": lambda x: _finite(x),
+    "sign": lambda x: x if _is_nan(x) else (x > 0) - (x < 0),
+    "pow": _power,
+    "round": _round_half_even,
+    "trunc": lambda x: int(x) if _is_finite(x) else x,
+    "isnan": _is_nan,
+    "isinf": lambda x: not (_is_nan(x) or _is_finite(x)),
+    "isfinite": _is_finite,
     "logical_and": lambda a, b: bool(a) and bool(b),
     "logical_or": lambda a, b: bool(a) or bool(b),
     "logical_not": operator.not_,
 }
 """Functions that mean the same at every precision."""
 _LIBRARY = frozenset(
-    "exp expm1 log log1p log2 log10 sqrt rsqrt sin cos tan asin acos atan atan2 sinh cosh tanh erf "
-    "erfc sigmoid square reciprocal floor ceil".split()
-)
+    {
+        "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "sin", "cos", "tan",
+        "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "erf", "erfc", "sigmoid",
+        "square", "reciprocal", "floor", "ceil",
+    }
+)  # fmt: skip
 """Functions taken from ``math`` or mpmath, or made from theirs."""
 _CONSTANTS = {"pi", "e", "inf", "nan"}
 
@@ -135,9 +178,10 @@ def _build(node: ast.expr, formula: str) -> Evaluator:
                 return lambda values, home: _library(home, name)(
                     *[a(values, home) for a in arguments]
                 )
+    known = ", ".join(sorted({*_PLAIN, *_LIBRARY}))
     raise ArgumentError(
         "a formula may not contain this",
-        expected=f"numbers, names in braces, operators and {', '.join(sorted({*_PLAIN, *_LIBRARY}))}",
+        expected=f"numbers, names in braces, operators and {known}",
         got=f"{ast.unparse(node)} in {formula!r}",
     )
 
@@ -174,35 +218,3 @@ def _library(home: Any, name: str) -> Callable[..., Any]:
     if name in made and not (name == "log2" and home is math):
         return made[name]
     return getattr(home, name)  # type: ignore[no-any-return]  # a function of numbers
-
-
-def _quotient(a: Any, b: Any) -> Any:
-    """a / b with IEEE's answer at b = 0."""
-    if b != 0:
-        return a / b
-    if a == 0 or a != a:
-        return math.nan
-    return math.inf if (a > 0) == (math.copysign(1.0, float(b)) > 0) else -math.inf
-
-
-def _power(a: Any, b: Any) -> Any:
-    """a ** b in the reals: NaN instead of a complex number, infinity at 0 ** negative."""
-    if a < 0 and b != int(b):
-        return math.nan
-    if a == 0 and b < 0:
-        return math.inf
-    return a**b
-
-
-def _extreme(a: Any, b: Any, first: bool) -> Any:
-    if a != a or b != b:
-        return math.nan
-    return a if first else b
-
-
-def _round_half_even(x: Any) -> Any:
-    return round(float(x)) if _finite(x) else x
-
-
-def _finite(x: Any) -> bool:
-    return x == x and abs(x) != math.inf

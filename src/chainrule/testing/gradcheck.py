@@ -45,9 +45,9 @@ def gradcheck(
 ) -> GradcheckResult:
     """Check every derivative of `fn` at `inputs` against central differences.
 
-    `fn` takes tensors and returns a tensor or several; a module is checked as it stands, in training
-    or evaluation, on a float64 copy, with respect to its inputs and all its parameters. `inputs` is
-    one argument or a tuple of them; floating-point ones are checked, others passed on.
+    `fn` takes tensors and returns a tensor or several; a module is checked as it stands, in
+    training or evaluation, on a float64 copy, with respect to its inputs and all its parameters.
+    `inputs` is one argument or a tuple of them; floating-point ones are checked, others passed on.
 
     Inputs of up to 64 elements are checked element by element, larger ones along `directions`
     random directions each; `full` forces the one or the other. A comparison fails if the two
@@ -89,8 +89,8 @@ def gradgradcheck(
 ) -> GradcheckResult:
     """Check the second derivatives of `fn`: ``gradcheck`` of its gradient.
 
-    The gradient is taken as a function of the inputs and of the cotangent. Parameters and errors are
-    those of ``gradcheck``; an op without a second derivative raises SecondOrderError.
+    The gradient is taken as a function of the inputs and of the cotangent. Parameters and errors
+    are those of ``gradcheck``; an op without a second derivative raises SecondOrderError.
 
     >>> gradgradcheck(lambda x: (x**3).sum(), tensor([1.0, -2.0])).ok
     True
@@ -181,9 +181,7 @@ class Checker:
 
     def _zero_filled(self, grads: Sequence[Array | None]) -> list[Array]:
         """The gradients, zero for an input that nothing led to."""
-        return [
-            np.zeros(x.shape) if g is None else g for g, x in zip(grads, self._xs, strict=True)
-        ]
+        return [np.zeros(x.shape) if g is None else g for g, x in zip(grads, self._xs, strict=True)]
 
     def _compare(self, k: int, dx: Array, unit: float = 1.0) -> tuple[Comparison, bool]:
         """The comparison along `dx` in input `k`, and whether that direction crosses a kink.
@@ -245,9 +243,7 @@ class Checker:
             if kink or not comparison.ok:
                 return self._blame(k)
             worst = _worse(worst, Element(self._program.names[k], None, comparison))
-        return Argument(
-            self._program.names[k], x.shape, "directions", directions, worst, wrong, ()
-        )
+        return Argument(self._program.names[k], x.shape, "directions", directions, worst, wrong, ())
 
     def _direction(self, x: Array) -> Array:
         """A random direction with steps in proportion to max(1, |x|)."""
@@ -261,9 +257,8 @@ class Checker:
         flat = list(dict.fromkeys([*suspects, *map(int, others)]))
         indices = [tuple(int(i) for i in np.unravel_index(f, x.shape)) for f in flat]
         worst, wrong, kinks = self._search(k, indices)
-        return Argument(
-            self._program.names[k], x.shape, "elements", len(indices) - len(kinks), worst, wrong, kinks
-        )  # fmt: skip
+        checked = len(indices) - len(kinks)
+        return Argument(self._program.names[k], x.shape, "elements", checked, worst, wrong, kinks)
 
     def _suspects(self, k: int) -> list[int]:
         """Flat indices found by halving: keep the half along which the gradients differ more."""

@@ -27,6 +27,8 @@ _SETTLED = 1e-9
 _KINK_RATIO = 0.75
 """The gap between one-sided slopes halves with the step (ratio 0.5) where a function is smooth, and
 stays (1.0) at a kink or grows (2.0) at a jump."""
+_JUMP_RATIO = 1.3
+"""Growth of the central difference as the step halves from which a jump is concluded."""
 _KINK_GAP = 1e-4
 """Smallest gap, relative to the slopes, that is called a kink."""
 _ROUNDOFF = 32.0
@@ -94,7 +96,8 @@ def directional_difference(
 
     def at(h: float) -> Vector:
         moved = [x if dx is None else x + h * dx for x, dx in zip(xs, dxs, strict=True)]
-        return flatten(f(moved))
+        with np.errstate(all="ignore"):
+            return flatten(f(moved))
 
     f0 = flatten(f(list(xs))) if center is None else center
     tableau = _Tableau(f0)
@@ -119,6 +122,8 @@ class _Tableau:
         self._noise = np.full_like(f0, np.inf)
         self._gap_before = np.full_like(f0, np.nan)
         self._gap = np.full_like(f0, np.nan)
+        self._central = np.full_like(f0, np.nan)
+        self._central_before = np.full_like(f0, np.nan)
         self._left = np.full_like(f0, np.nan)
         self._right = np.full_like(f0, np.nan)
         self._moves = np.zeros(f0.shape, np.bool_)
@@ -132,7 +137,7 @@ class _Tableau:
         with np.errstate(all="ignore"):
             self._magnitude = np.fmax(self._magnitude, np.fmax(np.abs(plus), np.abs(minus)))
             self._one_sided(h, plus, minus)
-            row = [(plus - minus) / (2 * h)]
+            row = [_minus(plus, minus) / (2 * h)]
             for k, above in enumerate(self._row[:5], start=1):
                 row.append(row[-1] + (row[-1] - above) / (4.0**k - 1.0))
             self._moves |= plus != minus
@@ -151,16 +156,20 @@ class _Tableau:
 
     def _one_sided(self, h: float, plus: Vector, minus: Vector) -> None:
         self._gap_before = self._gap
-        self._right = (plus - self._f0) / h
-        self._left = (self._f0 - minus) / h
+        self._right = _minus(plus, self._f0) / h
+        self._left = _minus(self._f0, minus) / h
         self._gap = np.abs(self._right - self._left)
+        self._central_before = self._central
+        self._central = 0.5 * (self._left + self._right)
 
     def settled(self) -> bool:
         """Whether every element's extrapolation stands still, up to rounding."""
         if self._steps < 2:
             return False
-        good = self._error <= _SETTLED * np.abs(self._value) + self._noise
-        return bool(np.all(good))
+        return bool(self._settled().all())
+
+    def _settled(self) -> NDArray[np.bool_]:
+        return self._error <= _SETTLED * np.abs(self._value) + self._noise
 
     def result(self) -> Difference:
         """The best value for each element, and whether it sits on a kink."""
@@ -169,11 +178,18 @@ class _Tableau:
             noise = self._rounding(self._h)
             stays = self._gap > _KINK_RATIO * self._gap_before
             kink = stays & (self._gap > _KINK_GAP * slope + 4 * noise)
-            edge = ~np.isfinite(self._left) ^ ~np.isfinite(self._right)
+            edge = np.isfinite(self._left) ^ np.isfinite(self._right)
+            grows = np.abs(self._central) > _JUMP_RATIO * np.abs(self._central_before)
+            jump = grows & (np.abs(self._central) > 4 * noise) & ~self._settled()
         return Difference(
-            self._value, self._error, self._noise, kink | edge,
+            self._value, self._error, self._noise, kink | edge | jump,
             self._left, self._right, 2 * self._steps,
         )  # fmt: skip
+
+
+def _minus(a: Vector, b: Vector) -> Vector:
+    """a - b, with infinity minus the same infinity zero: that element does not move."""
+    return np.where(a == b, 0.0, a - b)
 
 
 @dataclass(frozen=True)
@@ -188,6 +204,11 @@ class Comparison:
     settled: bool
     """Whether the differences are accurate enough to judge."""
 
+    @property
+    def wrong(self) -> str:
+        """Empty if the two agree, else both."""
+        return "" if self.ok else f"{self.analytic:.9g} instead of {self.numeric:.9g}"
+
 
 def compare(
     analytic: float, numeric: float, *, noise: float, error: float, rtol: float, atol: float = 0.0,
@@ -196,7 +217,7 @@ def compare(
     """Compare relative to the two numbers themselves, so a small derivative that is wrong fails.
 
     Only rounding is excused: `noise` is what it can amount to in the differences, `error` is what
-    they were seen to scatter, which counts up to 1e-8 of `scale`, the size of the other derivatives.
+    they were seen to scatter, which counts up to 1e-8 of `scale`, the other derivatives' size.
     """
     if not (np.isfinite(analytic) and np.isfinite(numeric)):
         same = analytic == numeric

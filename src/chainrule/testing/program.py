@@ -52,7 +52,7 @@ class Program:
         return [None if g is None else np.asarray(g) for g in found]
 
 
-def leaf(array: Array) -> Tensor:
+def leaf(array: Array) -> Value:
     """A tensor that wants a gradient, without a copy."""
     value = Tensor.wrap(array)
     make_leaf(value)
@@ -60,8 +60,9 @@ def leaf(array: Array) -> Tensor:
 
 
 def gradients(
-    outs: Sequence[Value], inputs: Sequence[Value], cts: Sequence[Any], *, create_graph: bool
-) -> list[Any]:
+    outs: Sequence[Value], inputs: Sequence[Value], cts: Sequence[Any], *, create_graph: bool,
+    retain_graph: bool = True,
+) -> list[Any]:  # fmt: skip
     """Cotangents of `inputs` from those of `outs`; None for an input that nothing led to."""
     roots: list[Node] = []
     seeds: list[Any] = []
@@ -71,7 +72,12 @@ def gradients(
             seeds.append(ct)
     nodes = [x.node for x in inputs if x.node is not None]
     found = sweep(
-        roots, seeds, value_class=Tensor, wanted=nodes, retain_graph=True, create_graph=create_graph
+        roots,
+        seeds,
+        value_class=Tensor,
+        wanted=nodes,
+        retain_graph=retain_graph,
+        create_graph=create_graph,
     )
     return [None if x.node is None else found.get(x.node) for x in inputs]
 
@@ -114,8 +120,8 @@ class Call(Program):
     def __init__(self, fn: Callable[..., Any], inputs: Any) -> None:
         args = inputs if isinstance(inputs, tuple) else (inputs,)
         self.names, self.arrays = [], []
-        self._cells: list[Tensor] = []
-        self._buffers: list[tuple[Tensor, Array]] = []
+        self._cells: list[Value] = []
+        self._buffers: list[tuple[Value, Array]] = []
         self._fn = fn
         self._generator = random.default_generator.get_state()
         self._lift_numbers = not any(isinstance(a, (Value, np.ndarray)) for a in _leaves(args))
@@ -147,12 +153,12 @@ class Call(Program):
             return value
         return self._cell(array, name) if array.dtype.kind == "f" else Tensor(array)
 
-    def _cell(self, array: Array, name: str) -> Tensor:
+    def _cell(self, array: Array, name: str) -> Value:
         cell = Tensor.wrap(array)
         self._add(cell, name)
         return cell
 
-    def _add(self, cell: Tensor, name: str) -> None:
+    def _add(self, cell: Value, name: str) -> None:
         array = np.array(cell.array, np.float64)
         array.flags.writeable = False
         self._cells.append(cell)

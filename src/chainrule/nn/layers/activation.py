@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from .. import functional as F
+from .. import functional
 from ..module import Module
 
 
@@ -13,7 +13,7 @@ class ReLU(Module):
 
     With ``inplace=True`` the input tensor takes on the result as its new value.
 
-    >>> nn.ReLU()(tensor([-1.0, 2.0]))
+    >>> cr.nn.ReLU()(tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
 
@@ -22,7 +22,7 @@ class ReLU(Module):
         self.inplace = inplace
 
     def forward(self, x: Any) -> Any:
-        return F.relu(x, self.inplace)
+        return functional.relu(x, self.inplace)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -37,7 +37,7 @@ class LeakyReLU(Module):
         self.inplace = inplace
 
     def forward(self, x: Any) -> Any:
-        return F.leaky_relu(x, self.negative_slope, self.inplace)
+        return functional.leaky_relu(x, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}" + (", inplace=True" * self.inplace)
@@ -52,7 +52,7 @@ class ELU(Module):
         self.inplace = inplace
 
     def forward(self, x: Any) -> Any:
-        return F.elu(x, self.alpha, self.inplace)
+        return functional.elu(x, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}" + (", inplace=True" * self.inplace)
@@ -61,19 +61,19 @@ class ELU(Module):
 class Sigmoid(Module):
     """y = 1 / (1 + e⁻ˣ).
 
-    >>> nn.Sigmoid()(tensor([0.0]))
+    >>> cr.nn.Sigmoid()(tensor([0.0]))
     tensor([0.5000])
     """
 
     def forward(self, x: Any) -> Any:
-        return F.sigmoid(x)
+        return functional.sigmoid(x)
 
 
 class Tanh(Module):
     """y = tanh x."""
 
     def forward(self, x: Any) -> Any:
-        return F.tanh(x)
+        return functional.tanh(x)
 
 
 class GELU(Module):
@@ -87,7 +87,7 @@ class GELU(Module):
         self.approximate = approximate
 
     def forward(self, x: Any) -> Any:
-        return F.gelu(x, approximate=self.approximate)
+        return functional.gelu(x, approximate=self.approximate)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
@@ -101,7 +101,7 @@ class SiLU(Module):
         self.inplace = inplace
 
     def forward(self, x: Any) -> Any:
-        return F.silu(x, self.inplace)
+        return functional.silu(x, self.inplace)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -116,7 +116,7 @@ class Softplus(Module):
         self.threshold = threshold
 
     def forward(self, x: Any) -> Any:
-        return F.softplus(x, self.beta, self.threshold)
+        return functional.softplus(x, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"
@@ -125,7 +125,7 @@ class Softplus(Module):
 class Softmax(Module):
     """yᵢ = exp xᵢ / Σⱼ exp xⱼ along `dim`.
 
-    >>> nn.Softmax(dim=0)(zeros(4))
+    >>> cr.nn.Softmax(dim=0)(zeros(4))
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
 
@@ -134,7 +134,7 @@ class Softmax(Module):
         self.dim = dim
 
     def forward(self, x: Any) -> Any:
-        return F.softmax(x, self.dim)
+        return functional.softmax(x, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -148,7 +148,7 @@ class LogSoftmax(Module):
         self.dim = dim
 
     def forward(self, x: Any) -> Any:
-        return F.log_softmax(x, self.dim)
+        return functional.log_softmax(x, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"

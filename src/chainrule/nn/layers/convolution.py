@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from ... import ops
 from ...errors import ArgumentError, ShapeError
-from ...ops import window
 from .. import init
 from ..module import Module
 from ..parameter import Parameter, blank
@@ -114,7 +114,7 @@ class Conv1d(_Convolution):
     Shapes: x (N, C, L) or (C, L) → y (N, out_channels, L'); weight (out_channels, C/groups, K).
     L' = ⌊(L + 2 padding - dilation (K - 1) - 1) / stride⌋ + 1. Padding may be "same" or "valid".
 
-    >>> nn.Conv1d(3, 8, kernel_size=5)(zeros(2, 3, 20)).shape
+    >>> cr.nn.Conv1d(3, 8, kernel_size=5)(zeros(2, 3, 20)).shape
     (2, 8, 16)
     """
 
@@ -122,7 +122,7 @@ class Conv1d(_Convolution):
 
     def forward(self, x: Any) -> Any:
         expect.channels(self, x, self.in_channels, self.axes, "in_channels")
-        return window.conv1d(
+        return ops.conv1d(
             x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
         )
 
@@ -136,7 +136,7 @@ class Conv2d(_Convolution):
 
     Raises ShapeError for an input with another number of channels or axes.
 
-    >>> nn.Conv2d(1, 32, kernel_size=3)(zeros(128, 1, 28, 28)).shape
+    >>> cr.nn.Conv2d(1, 32, kernel_size=3)(zeros(128, 1, 28, 28)).shape
     (128, 32, 26, 26)
     """
 
@@ -144,7 +144,7 @@ class Conv2d(_Convolution):
 
     def forward(self, x: Any) -> Any:
         expect.channels(self, x, self.in_channels, self.axes, "in_channels")
-        return window.conv2d(
+        return ops.conv2d(
             x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
         )
 
@@ -212,9 +212,10 @@ class ConvTranspose1d(_ConvolutionTranspose):
     """The transpose of Conv1d as a linear map: what Conv1d does to gradients.
 
     Shapes: x (N, in_channels, L) → y (N, out_channels, L'); weight (in_channels,
-    out_channels/groups, K); L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1.
+    out_channels/groups, K). L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding
+    + 1.
 
-    >>> nn.ConvTranspose1d(4, 2, kernel_size=3, stride=2)(zeros(1, 4, 5)).shape
+    >>> cr.nn.ConvTranspose1d(4, 2, kernel_size=3, stride=2)(zeros(1, 4, 5)).shape
     (1, 2, 11)
     """
 
@@ -222,7 +223,7 @@ class ConvTranspose1d(_ConvolutionTranspose):
 
     def forward(self, x: Any, output_size: Sequence[int] | None = None) -> Any:
         expect.channels(self, x, self.in_channels, self.axes, "in_channels")
-        return window.conv_transpose1d(
+        return ops.conv_transpose1d(
             x,
             self.weight,
             self.bias,
@@ -241,7 +242,7 @@ class ConvTranspose2d(_ConvolutionTranspose):
     out_channels/groups, KH, KW). `output_size` in the call chooses among the sizes that a strided
     convolution maps to H, W.
 
-    >>> nn.ConvTranspose2d(8, 3, kernel_size=2, stride=2)(zeros(1, 8, 7, 7)).shape
+    >>> cr.nn.ConvTranspose2d(8, 3, kernel_size=2, stride=2)(zeros(1, 8, 7, 7)).shape
     (1, 3, 14, 14)
     """
 
@@ -249,7 +250,7 @@ class ConvTranspose2d(_ConvolutionTranspose):
 
     def forward(self, x: Any, output_size: Sequence[int] | None = None) -> Any:
         expect.channels(self, x, self.in_channels, self.axes, "in_channels")
-        return window.conv_transpose2d(
+        return ops.conv_transpose2d(
             x,
             self.weight,
             self.bias,

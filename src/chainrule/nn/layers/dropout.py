@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ArgumentError
-from .. import functional as F
+from .. import functional
 from ..module import Module
 
 
@@ -31,23 +31,23 @@ class Dropout(_Dropout):
 
     Source: Srivastava et al. 2014, section 10 (the scaling while training).
 
-    >>> nn.Dropout(0.5).eval()(ones(3))
+    >>> cr.nn.Dropout(0.5).eval()(ones(3))
     tensor([1., 1., 1.])
     """
 
     def forward(self, x: Any) -> Any:
-        return F.dropout(x, self.p, self.training, self.inplace)
+        return functional.dropout(x, self.p, self.training, self.inplace)
 
 
 class Dropout1d(_Dropout):
     """Dropout of whole channels of (N, C, L).  (Tompson et al. 2015)"""
 
     def forward(self, x: Any) -> Any:
-        return F.dropout1d(x, self.p, self.training, self.inplace)
+        return functional.dropout1d(x, self.p, self.training, self.inplace)
 
 
 class Dropout2d(_Dropout):
     """Dropout of whole channels of (N, C, H, W).  (Tompson et al. 2015)"""
 
     def forward(self, x: Any) -> Any:
-        return F.dropout2d(x, self.p, self.training, self.inplace)
+        return functional.dropout2d(x, self.p, self.training, self.inplace)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from ... import ops
 from ...core.aval import describe
 from ...errors import DTypeError, IndexRangeError, ShapeError
-from ...ops import indexing
 from .. import init
 from ..module import Module
 from ..parameter import Parameter, blank
@@ -22,7 +22,7 @@ class Embedding(Module):
     Raises IndexRangeError for an index outside the table, DTypeError for indices that are not
     integers.
 
-    >>> nn.Embedding(10, 3)(tensor([[1, 2], [4, 5]])).shape
+    >>> cr.nn.Embedding(10, 3)(tensor([[1, 2], [4, 5]])).shape
     (2, 2, 3)
     """
 
@@ -80,7 +80,7 @@ class Embedding(Module):
                 got=describe(x),
                 hint="convert them: x.long()",
             )
-        return indexing.embedding(x, self.weight, self.padding_idx)
+        return ops.embedding(x, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

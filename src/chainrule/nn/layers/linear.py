@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...ops import contract
+from ... import ops
 from .. import init
 from ..module import Module
 from ..parameter import Parameter, blank
@@ -20,7 +20,7 @@ class Linear(Module):
     Raises ArgumentError for sizes that are not positive integers; calling it raises ShapeError for
     an input with another number of features.
 
-    >>> nn.Linear(784, 10)(zeros(32, 784)).shape
+    >>> cr.nn.Linear(784, 10)(zeros(32, 784)).shape
     (32, 10)
     """
 
@@ -52,7 +52,7 @@ class Linear(Module):
 
     def forward(self, x: Any) -> Any:
         expect.features(self, x, self.in_features, "in_features")
-        return contract.linear(x, self.weight, self.bias)
+        return ops.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return (

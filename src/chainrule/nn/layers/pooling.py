@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from ...ops import window
+from ... import ops
 from ..module import Module
 from . import expect
 
@@ -44,7 +44,7 @@ class MaxPool1d(_MaxPool):
 
     def forward(self, x: Any) -> Any:
         expect.tensor(self, x)
-        return window.max_pool1d(
+        return ops.max_pool1d(
             x,
             self.kernel_size,
             self.stride,
@@ -62,13 +62,13 @@ class MaxPool2d(_MaxPool):
     stride is the kernel size unless given. With `return_indices`, the places of the maxima in the
     plane H × W are returned too.
 
-    >>> nn.MaxPool2d(2)(zeros(128, 32, 26, 26)).shape
+    >>> cr.nn.MaxPool2d(2)(zeros(128, 32, 26, 26)).shape
     (128, 32, 13, 13)
     """
 
     def forward(self, x: Any) -> Any:
         expect.tensor(self, x)
-        return window.max_pool2d(
+        return ops.max_pool2d(
             x,
             self.kernel_size,
             self.stride,
@@ -99,7 +99,7 @@ class AvgPool1d(Module):
 
     def forward(self, x: Any) -> Any:
         expect.tensor(self, x)
-        return window.avg_pool1d(
+        return ops.avg_pool1d(
             x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
         )
 
@@ -113,7 +113,7 @@ class AvgPool2d(Module):
     Zeros of the padding count unless ``count_include_pad=False``; `divisor_override` replaces the
     number of elements that the sum is divided by.
 
-    >>> nn.AvgPool2d(2)(ones(1, 1, 4, 4)).shape
+    >>> cr.nn.AvgPool2d(2)(ones(1, 1, 4, 4)).shape
     (1, 1, 2, 2)
     """
 
@@ -136,7 +136,7 @@ class AvgPool2d(Module):
 
     def forward(self, x: Any) -> Any:
         expect.tensor(self, x)
-        return window.avg_pool2d(
+        return ops.avg_pool2d(
             x,
             self.kernel_size,
             self.stride,
@@ -176,7 +176,7 @@ class AdaptiveAvgPool1d(_AdaptivePool):
 
     def forward(self, x: Any) -> Any:
         expect.tensor(self, x)
-        return window.adaptive_avg_pool1d(x, self.output_size)
+        return ops.adaptive_avg_pool1d(x, self.output_size)
 
 
 class AdaptiveAvgPool2d(_AdaptivePool):
@@ -184,13 +184,13 @@ class AdaptiveAvgPool2d(_AdaptivePool):
 
     Window i of n reaches from ⌊i H / n⌋ to ⌈(i + 1) H / n⌉.
 
-    >>> nn.AdaptiveAvgPool2d((1, 1))(zeros(2, 64, 7, 5)).shape
+    >>> cr.nn.AdaptiveAvgPool2d((1, 1))(zeros(2, 64, 7, 5)).shape
     (2, 64, 1, 1)
     """
 
     def forward(self, x: Any) -> Any:
         expect.tensor(self, x)
-        return window.adaptive_avg_pool2d(x, self.output_size)
+        return ops.adaptive_avg_pool2d(x, self.output_size)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
@@ -198,7 +198,7 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
 
     def forward(self, x: Any) -> Any:
         expect.tensor(self, x)
-        return window.adaptive_max_pool1d(x, self.output_size, self.return_indices)
+        return ops.adaptive_max_pool1d(x, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
@@ -206,7 +206,7 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
 
     def forward(self, x: Any) -> Any:
         expect.tensor(self, x)
-        return window.adaptive_max_pool2d(x, self.output_size, self.return_indices)
+        return ops.adaptive_max_pool2d(x, self.output_size, self.return_indices)
 
 
 def _checked(layer: Module, minimum: int = 1, **argument: Any) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import ShapeError
-from ...core.aval import normalize_axis
-from ...ops import movement
+from ... import ops
 from ..module import Module
 from . import expect
 
@@ -15,7 +13,7 @@ from . import expect
 class Flatten(Module):
     """Joins the axes from `start_dim` to `end_dim` into one.
 
-    >>> nn.Flatten()(zeros(32, 64, 5, 5)).shape
+    >>> cr.nn.Flatten()(zeros(32, 64, 5, 5)).shape
     (32, 1600)
     """
 
@@ -26,7 +24,7 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Any:
         expect.tensor(self, x)
-        return movement.flatten(x, self.start_dim, self.end_dim)
+        return ops.flatten(x, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -35,7 +33,7 @@ class Flatten(Module):
 class Unflatten(Module):
     """Splits the axis `dim` into axes of the sizes `unflattened_size`; one of them may be -1.
 
-    >>> nn.Unflatten(1, (3, 4))(zeros(2, 12)).shape
+    >>> cr.nn.Unflatten(1, (3, 4))(zeros(2, 12)).shape
     (2, 3, 4)
     """
 
@@ -45,14 +43,8 @@ class Unflatten(Module):
         self.unflattened_size = tuple(unflattened_size)
 
     def forward(self, x: Any) -> Any:
-        shape = expect.tensor(self, x)
-        axis = normalize_axis(self.dim, len(shape))
-        new = (*shape[:axis], *self.unflattened_size, *shape[axis + 1 :])
-        try:
-            return movement.reshape(x, new)
-        except ShapeError as error:
-            error.cause = f"Unflatten cannot split {shape[axis]} into {self.unflattened_size}"
-            raise
+        expect.tensor(self, x)
+        return ops.unflatten(x, self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

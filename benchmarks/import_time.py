@@ -1,0 +1,42 @@
+"""How long ``import chainrule`` takes beyond ``import numpy``: whole processes, interleaved.
+
+    python benchmarks/import_time.py [--repeats 15] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+
+def once(statement: str) -> float:
+    """Milliseconds of a fresh process that runs one statement."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", statement], check=True)
+    return (time.perf_counter() - start) * 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    once("import chainrule")  # so that byte code is on disk
+    differences, numpy_times = [], []
+    for _ in range(options.repeats):
+        numpy_ms = once("import numpy")
+        differences.append(once("import chainrule") - numpy_ms)
+        numpy_times.append(numpy_ms)
+    result = {
+        "numpy_ms": round(statistics.median(numpy_times), 1),
+        "chainrule_beyond_numpy_ms": round(statistics.median(differences), 1),
+    }
+    print(json.dumps(result) if options.json else "\n".join(f"{k}: {v}" for k, v in result.items()))
+
+
+if __name__ == "__main__":
+    main()

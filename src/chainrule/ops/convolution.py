@@ -1,0 +1,352 @@
+"""Convolution and its two gradients, three bilinear ops that are each other's transposes.
+
+All come from one trilinear form over images x, kernels w and outputs y (written for one axis)::
+
+    T(x, w, y) = Σ x[n, c, s·p + d·k - lo] w[o, c, k] y[n, o, p]
+
+``Convolution`` is ∂T/∂y, ``ConvolutionInput`` ∂T/∂x and ``ConvolutionKernel`` ∂T/∂w, so the
+derivative of each is the other two, to any order. ``lowering`` computes them as matrix products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from ..core.apply import apply, user_line
+from ..core.aval import Aval, Data, Shape, describe, result_dtype, shape_of
+from ..core.families import Bilinear
+from ..core.sampling import Sample, floats
+from ..errors import ArgumentError, ShapeError
+from . import lowering, movement
+from .window import Sizes, Window, ints, make_window
+
+V = TypeVar("V")
+
+
+class Convolution(Bilinear):
+    """y[n, o, p] = Σ_{c,k} x[n, c, s·p + d·k - lo] w[o, c, k], within each group of channels.
+
+    x (N, C, *size) and w (O, C/groups, *kernel) give y (N, O, *out).
+    """
+
+    window: Window
+    groups: int
+    promotes = True
+
+    def infer(self, *xs: Any) -> Aval:
+        x, w = shape_of(xs[0]), shape_of(xs[1])
+        _check_rank(self.window, xs, ("x", "weight"))
+        _check_kernel(self.window, w[2:], xs, ("x", "weight"))
+        if x[1] != w[1] * self.groups or w[0] % self.groups:
+            raise ShapeError(
+                "the channels do not fit the kernels",
+                expected=f"{w[1] * self.groups} channels of x (weight.shape[1] × groups), "
+                f"and outputs that {self.groups} groups share evenly",
+                got=_operands(xs, ("x", "weight")),
+            )
+        return Aval((x[0], w[0], *self.window.output(x[2:])), result_dtype(xs))
+
+    def forward(self, *xs: Any) -> Any:
+        y = self.infer(*xs)
+        return lowering.correlate(xs[0], xs[1], y.shape[2:], self.window, self.groups)
+
+    def transpose(self, i: int, ct: Data, xs: Sequence[Data]) -> Data:
+        if i == 0:
+            size = tuple(xs[0].shape[2:])
+            return apply(ConvolutionInput(self.window, self.groups, size), ct, xs[1])
+        return apply(ConvolutionKernel(self.window, self.groups), xs[0], ct)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for w, groups, x, kernel, _ in _samples():
+            yield Sample(cls(w, groups), floats(x, kernel))
+
+
+class ConvolutionInput(Bilinear):
+    """x[n, c, i] = Σ_{o,k,p} y[n, o, p] w[o, c, k] where s·p + d·k - lo = i.
+
+    The transposed convolution: y (N, O, *out) and w (O, C/groups, *kernel) give x (N, C, *size).
+    """
+
+    window: Window
+    groups: int
+    size: Shape
+    promotes = True
+
+    def infer(self, *xs: Any) -> Aval:
+        y, w = shape_of(xs[0]), shape_of(xs[1])
+        _check_rank(self.window, xs, ("x", "weight"))
+        _check_kernel(self.window, w[2:], xs, ("x", "weight"))
+        if y[1] != w[0] or w[0] % self.groups or y[2:] != self.window.output(self.size):
+            raise ShapeError(
+                "a transposed convolution does not fit its input",
+                expected=f"{w[0]} channels (weight.shape[0]), a multiple of {self.groups} groups, "
+                f"and sizes {self.window.output(self.size)}",
+                got=_operands(xs, ("x", "weight")),
+            )
+        return Aval((y[0], w[1] * self.groups, *self.size), result_dtype(xs))
+
+    def forward(self, *xs: Any) -> Any:
+        self.infer(*xs)
+        return lowering.spread(xs[0], xs[1], self.size, self.window, self.groups)
+
+    def transpose(self, i: int, ct: Data, xs: Sequence[Data]) -> Data:
+        if i == 0:
+            return apply(Convolution(self.window, self.groups), ct, xs[1])
+        return apply(ConvolutionKernel(self.window, self.groups), ct, xs[0])
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for w, groups, x, kernel, y in _samples():
+            yield Sample(cls(w, groups, x[2:]), floats(y, kernel))
+
+
+class ConvolutionKernel(Bilinear):
+    """w[o, c, k] = Σ_{n,p} x[n, c, s·p + d·k - lo] y[n, o, p]: images correlated with outputs.
+
+    x (N, C, *size) and y (N, O, *out) give w (O, C/groups, *kernel).
+    """
+
+    window: Window
+    groups: int
+    promotes = True
+
+    def infer(self, *xs: Any) -> Aval:
+        x, y = shape_of(xs[0]), shape_of(xs[1])
+        _check_rank(self.window, xs, ("x", "y"))
+        if x[1] % self.groups or y[1] % self.groups or y[0] != x[0]:
+            raise ShapeError("images and outputs do not fit", got=_operands(xs, ("x", "y")))
+        if y[2:] != self.window.output(x[2:]):
+            raise ShapeError(
+                "the outputs do not fit the images",
+                expected=f"sizes {self.window.output(x[2:])}",
+                got=_operands(xs, ("x", "y")),
+            )
+        return Aval((y[1], x[1] // self.groups, *self.window.kernel), result_dtype(xs))
+
+    def forward(self, *xs: Any) -> Any:
+        self.infer(*xs)
+        return lowering.correlate_kernel(xs[0], xs[1], self.window, self.groups)
+
+    def transpose(self, i: int, ct: Data, xs: Sequence[Data]) -> Data:
+        if i == 0:
+            size = tuple(xs[0].shape[2:])
+            return apply(ConvolutionInput(self.window, self.groups, size), xs[1], ct)
+        return apply(Convolution(self.window, self.groups), xs[0], ct)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for w, groups, x, _, y in _samples():
+            yield Sample(cls(w, groups), floats(x, y))
+
+
+def _check_rank(window: Window, xs: Sequence[Any], names: tuple[str, str]) -> None:
+    rank = window.rank
+    if any(len(shape_of(x)) != rank + 2 for x in xs):
+        raise ShapeError(
+            f"conv{rank}d needs a batch of images and a set of kernels",
+            expected=f"{names[0]} (N, C, {', '.join('HW'[2 - rank :])}) and "
+            f"{names[1]} (O, C, {', '.join(('kh', 'kw')[2 - rank :])})",
+            got=_operands(xs, names),
+        )
+
+
+def _check_kernel(window: Window, kernel: Shape, xs: Sequence[Any], names: tuple[str, str]) -> None:
+    if kernel != window.kernel:
+        raise ShapeError(
+            "the kernels are not of the size the op was made for",
+            expected=f"{window.kernel}",
+            got=_operands(xs, names),
+        )
+
+
+def _operands(xs: Sequence[Any], names: tuple[str, str]) -> str:
+    return "   ".join(f"{name}: {describe(x)}" for name, x in zip(names, xs, strict=True))
+
+
+def _samples() -> Iterator[tuple[Window, int, Shape, Shape, Shape]]:
+    """Window, groups, and the shapes of x, w and y."""
+    for n, channels, size, outputs, groups, kernel, stride, dilation, padding in (
+        (2, 2, (4,), 3, 1, (3,), (1,), (1,), ((1, 1),)),
+        (1, 4, (5,), 2, 2, (2,), (2,), (1,), ((0, 1),)),
+        (1, 1, (3,), 1, 1, (1,), (1,), (1,), ((0, 0),)),
+        (0, 1, (3,), 2, 1, (2,), (1,), (1,), ((0, 0),)),
+        (2, 2, (4, 4), 3, 1, (3, 3), (1, 1), (1, 1), ((0, 0), (0, 0))),
+        (1, 3, (4, 5), 2, 1, (2, 3), (1, 2), (1, 1), ((1, 1), (0, 2))),
+        (2, 2, (3, 3), 2, 1, (1, 1), (1, 1), (1, 1), ((0, 0), (0, 0))),
+        (1, 2, (4, 3), 2, 1, (1, 1), (2, 2), (1, 1), ((0, 0), (0, 0))),
+        (1, 4, (4, 4), 4, 2, (2, 2), (2, 2), (1, 1), ((0, 0), (0, 0))),
+        (2, 3, (3, 4), 3, 3, (2, 2), (1, 1), (1, 1), ((1, 0), (0, 0))),
+        (1, 8, (4, 3), 2, 1, (2, 2), (1, 1), (1, 1), ((0, 0), (1, 1))),
+        (1, 16, (3, 5), 4, 2, (2, 2), (1, 2), (2, 1), ((1, 1), (0, 0))),
+        (1, 2, (5, 5), 1, 1, (3, 2), (2, 1), (2, 3), ((2, 1), (1, 1))),
+        (1, 1, (5, 4), 2, 1, (2, 2), (3, 3), (1, 1), ((0, 0), (0, 0))),
+        (1, 0, (3, 3), 2, 1, (2, 2), (1, 1), (1, 1), ((0, 0), (0, 0))),
+        (1, 2, (2, 3, 2), 2, 1, (2, 2, 1), (1, 1, 1), (1, 1, 1), ((0, 0), (1, 0), (0, 0))),
+    ):
+        w = Window(kernel, stride, dilation, padding)
+        shapes = (outputs, channels // groups, *kernel), (n, outputs, *w.output(size))
+        yield w, groups, (n, channels, *size), *shapes
+
+
+# Public functions ---------------------------------------------------------------------------------
+
+
+def conv1d(
+    x: V,
+    weight: Any,
+    bias: Any = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> V:
+    """Cross-correlation along one axis; see ``conv2d``.  (N, C, L) gives (N, O, L').
+
+    >>> conv1d(tensor([[[1.0, 2.0, 4.0, 8.0]]]), tensor([[[-1.0, 1.0]]]))
+    tensor([[[1., 2., 4.]]])
+    """
+    return _convolve(x, weight, bias, stride, padding, dilation, groups, 1)
+
+
+def conv2d(
+    x: V,
+    weight: Any,
+    bias: Any = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> V:
+    """y[n, o, p, q] = b[o] + Σ_{c,i,j} x[n, c, s·p + d·i - pad, s·q + d·j - pad] w[o, c, i, j].
+
+    x (N, C, H, W) or (C, H, W) and weight (O, C/groups, kh, kw) give (N, O, H', W'), with
+    H' = ⌊(H + 2·pad - d(kh-1) - 1)/s⌋ + 1. The kernel is not flipped, as in PyTorch. `padding` may
+    be "same" (stride 1) or "valid". The gradients are the transposed convolution of ȳ with w, and
+    the correlation of x with ȳ. The result is stored channels-last, which shows in strides only.
+
+    Raises ShapeError if the channels do not fit or the kernel is larger than its input.
+
+    >>> conv2d(tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), tensor([[[[1.0, 0.0], [0.0, 1.0]]]]))
+    tensor([[[[5.]]]])
+    """
+    return _convolve(x, weight, bias, stride, padding, dilation, groups, 2)
+
+
+def _convolve(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Sizes,
+    padding: Sizes | str,
+    dilation: Sizes,
+    groups: int,
+    rank: int,
+) -> Any:
+    _check_weight(weight, groups, rank)
+    w = make_window(shape_of(weight)[2:], stride, padding, dilation, rank)
+    single = len(shape_of(x)) == rank + 1
+    y = apply(Convolution(w, groups), movement.unsqueeze(x, 0) if single else x, weight)
+    return _finished(y, bias, rank, single)
+
+
+def _check_weight(weight: Any, groups: int, rank: int) -> None:
+    shape = shape_of(weight)
+    if len(shape) != rank + 2 or 0 in shape[2:]:
+        raise ShapeError(
+            f"the weight of a {rank}-d convolution has {rank + 2} dimensions",
+            expected=f"(O, C/groups, {', '.join(('kh', 'kw')[2 - rank :])})",
+            got=describe(weight),
+            at=user_line(),
+        )
+    if not isinstance(groups, int) or groups < 1:
+        raise ArgumentError("groups must be a positive integer", got=repr(groups), at=user_line())
+
+
+def _finished(y: Any, bias: Any, rank: int, single: bool) -> Any:
+    """y with the bias added to each channel, without the axis added to a single image."""
+    if bias is not None:
+        if len(shape_of(bias)) != 1 or shape_of(bias)[0] != y.shape[1]:
+            raise ShapeError(
+                "the bias of a convolution has one number for each output channel",
+                expected=f"({y.shape[1]},)",
+                got=describe(bias),
+                at=user_line(),
+            )
+        y = y + movement.reshape(bias, (-1, *(1,) * rank))
+    return movement.squeeze(y, 0) if single else y
+
+
+def conv_transpose1d(
+    x: V,
+    weight: Any,
+    bias: Any = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> V:
+    """The transpose of ``conv1d``; see ``conv_transpose2d``.  (N, C, L) gives (N, O, L').
+
+    >>> conv_transpose1d(tensor([[[1.0, 2.0]]]), tensor([[[1.0, 10.0]]]), stride=2)
+    tensor([[[ 1., 10.,  2., 20.]]])
+    """
+    return _convolve_transposed(x, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose2d(
+    x: V,
+    weight: Any,
+    bias: Any = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> V:
+    """Spread each input over a kernel: the map whose transpose is ``conv2d`` with this weight.
+
+    x (N, C, H, W) and weight (C, O/groups, kh, kw) give (N, O, H', W'), with
+    H' = (H-1)·s - 2·pad + d(kh-1) + output_padding + 1 (Dumoulin and Visin 2016, "A guide to
+    convolution arithmetic for deep learning", section 4).
+
+    Raises ShapeError if the channels do not fit, ArgumentError unless the output padding is less
+    than the stride or the dilation.
+    """
+    return _convolve_transposed(x, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def _convolve_transposed(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Sizes,
+    padding: Sizes,
+    output_padding: Sizes,
+    groups: int,
+    dilation: Sizes,
+) -> Any:
+    rank = len(shape_of(weight)) - 2
+    _check_weight(weight, groups, rank)
+    w = make_window(shape_of(weight)[2:], stride, padding, dilation, rank)
+    extra = ints("output_padding", output_padding, rank, 0)
+    if any(n >= max(s, d) for n, s, d in zip(extra, w.stride, w.dilation, strict=True)):
+        raise ArgumentError(
+            "output_padding only settles which of several sizes is meant",
+            expected="less than the stride or the dilation",
+            got=f"output_padding={extra}, stride={w.stride}, dilation={w.dilation}",
+            at=user_line(),
+        )
+    single = len(shape_of(x)) == rank + 1
+    if single:
+        x = movement.unsqueeze(x, 0)
+    size = tuple(
+        (n - 1) * s - 2 * lo + span + more
+        for n, s, (lo, _), span, more in zip(
+            shape_of(x)[2:], w.stride, w.padding, w.span, extra, strict=True
+        )
+    )
+    y = apply(ConvolutionInput(w, groups, size), x, weight)
+    return _finished(y, bias, rank, single)

@@ -1,0 +1,326 @@
+"""Looking up rows and elements by number: embedding, one-hot, gather and scatter_add.
+
+A number outside its range is an IndexRangeError before anything is read; negative numbers are
+outside, as in PyTorch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..core.apply import apply, user_line
+from ..core.aval import Aval, Data, DType, Shape, normalize_axis, shape_of
+from ..core.families import Constant, Linear
+from ..core.op import Needs
+from ..core.sampling import Sample, floats, ints
+from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
+from . import indexing, keys, scattering
+
+V = TypeVar("V")
+
+_INDEX = Needs(inputs=(1,))
+
+
+def _require_integers(index: Any, what: str) -> None:
+    if index.dtype.kind not in "iu":
+        raise DTypeError(f"{what} needs integers", got=str(index.dtype))
+
+
+def _as_index(index: Any) -> Any:
+    """A list or a number as an array; what has a dtype as it is."""
+    return index if getattr(index, "dtype", None) is not None else np.asarray(index, np.int64)
+
+
+# Elements along an axis ---------------------------------------------------------------------------
+
+
+class Gather(Linear):
+    """y[i, j, k] = x[i, index[i, j, k], k] for axis 1, and so on for the others."""
+
+    axis: int
+    needs = _INDEX
+
+    def infer(self, *xs: Any) -> Aval:
+        _check_gather(shape_of(xs[0]), self.axis, xs[1])
+        return Aval(shape_of(xs[1]), xs[0].dtype)
+
+    def forward(self, *xs: Any) -> Any:
+        x, index = xs
+        _check_gather(x.shape, self.axis, index)
+        return x.reshape(-1).take(_places(x.shape, self.axis, index))
+
+    def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
+        return apply(Scatter(self.axis, x.shape), ct, *constants)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for shape, axis, index in _GATHERED:
+            yield Sample(cls(axis), (*floats(shape), ints(index, max(shape[axis], 1))))
+
+
+class Scatter(Linear):
+    """The transpose of gather: zeros of `shape`, to which x is added at the places it names."""
+
+    axis: int
+    shape: Shape
+    needs = _INDEX
+
+    def infer(self, *xs: Any) -> Aval:
+        _check_gather(self.shape, self.axis, xs[1])
+        if shape_of(xs[0]) != shape_of(xs[1]):
+            raise ShapeError(
+                "scatter needs one number for each value",
+                expected=str(shape_of(xs[0])),
+                got=str(shape_of(xs[1])),
+            )
+        return Aval(self.shape, xs[0].dtype)
+
+    def forward(self, *xs: Any) -> Any:
+        x, index = xs
+        self.infer(x, index)
+        places = _places(self.shape, self.axis, index)
+        summed = scattering.add_rows(
+            math.prod(self.shape), places.reshape(-1), x.reshape(x.size, 1)
+        )
+        return summed.reshape(self.shape)
+
+    def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
+        return apply(Gather(self.axis), ct, *constants)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for shape, axis, index in _GATHERED:
+            yield Sample(cls(axis, shape), (*floats(index), ints(index, max(shape[axis], 1))))
+
+
+_GATHERED: tuple[tuple[Shape, int, Shape], ...] = (
+    ((4,), 0, (3,)), ((4,), 0, (7,)), ((4,), 0, (0,)), ((1,), 0, (3,)), ((3, 4), 0, (2, 4)),
+    ((3, 4), 1, (3, 2)), ((3, 4), 1, (2, 5)), ((3, 4), 0, (5, 3)), ((3, 1), 1, (3, 2)),
+    ((2, 0, 3), 2, (2, 0, 2)), ((2, 3, 2), 1, (2, 4, 2)), ((2, 1, 3, 2), 2, (1, 1, 2, 2)),
+    ((2, 1, 2, 3, 2), 3, (2, 1, 2, 2, 1)),
+)  # fmt: skip
+
+
+def _check_gather(shape: Shape, axis: int, index: Any) -> None:
+    """Raise unless `index` has the axes of x and is nowhere longer, except along `axis`."""
+    _require_integers(index, "gather")
+    wanted = shape_of(index)
+    if len(shape) != len(wanted) or any(
+        n < m for a, (n, m) in enumerate(zip(shape, wanted, strict=True)) if a != axis
+    ):
+        raise ShapeError(
+            "the index does not fit",
+            expected=f"sizes of at most {shape} except along axis {axis}",
+            got=str(wanted),
+        )
+
+
+def _places(shape: Shape, axis: int, index: Any) -> Any:
+    """Row-major place in an array of `shape` that each element of `index` names."""
+    scattering.check_range(index, shape[axis] if shape else 1, axis)
+    strides = scattering.strides_of(shape)
+    if not shape:
+        return index.astype(np.intp)
+    places = index.astype(np.intp) * strides[axis]
+    for a, n in enumerate(index.shape):
+        if a != axis and n > 1:
+            places += (np.arange(n) * strides[a]).reshape((n,) + (1,) * (index.ndim - a - 1))
+    return places
+
+
+def gather(x: V, dim: int, index: Any) -> V:
+    """y[i, j, …] = x[…, index[i, j, …], …], the index standing at axis `dim`; of index's shape.
+
+    ∂y/∂x adds up at the places read (``scatter_add``). `index` may be shorter than x along other
+    axes. Raises IndexRangeError unless 0 <= index < x.shape[dim], ShapeError if it does not fit.
+
+    >>> gather(tensor([[1.0, 2.0], [3.0, 4.0]]), 1, [[0], [1]])
+    tensor([[1.],
+            [4.]])
+    """
+    return apply(Gather(normalize_axis(dim, len(shape_of(x)))), x, _as_index(index))
+
+
+take_along_dim = gather
+
+
+def scatter_add(x: V, dim: int, index: Any, src: Any) -> V:
+    """x with ``src[i, j, …]`` added at axis `dim`'s place ``index[i, j, …]``; x stays as it is.
+
+    A place that is named twice gets both. ∂/∂x = 1, ∂/∂src = gather at `index`. Elements of `src`
+    beyond the shape of `index` are not used. Raises as ``gather`` does.
+
+    >>> scatter_add(tensor([0.0, 0.0]), 0, [1, 1], tensor([1.0, 2.0]))
+    tensor([0., 3.])
+    """
+    shape = shape_of(x)
+    index = _as_index(index)
+    wanted, given = shape_of(index), shape_of(src)
+    if len(wanted) != len(given) or any(n < m for n, m in zip(given, wanted, strict=True)):
+        raise ShapeError(
+            "scatter_add needs a value for each number",
+            expected=f"src of at least {wanted}",
+            got=str(given),
+            at=user_line(),
+        )
+    if given != wanted:
+        src = src[tuple(slice(0, n) for n in wanted)]
+    added: Any = apply(Scatter(normalize_axis(dim, len(shape)), shape), src, index)
+    return x + added  # type: ignore[no-any-return]  # of the type of x
+
+
+# Rows of a table ----------------------------------------------------------------------------------
+
+
+class Embedding(Linear):
+    """y = weight[index]; with `padding`, that row is shown but gets no gradient."""
+
+    padding: int | None = None
+    needs = _INDEX
+
+    def infer(self, *xs: Any) -> Aval:
+        weight, index = xs
+        _require_integers(index, "embedding")
+        if not shape_of(weight):
+            raise ShapeError("embedding needs rows to look up", got="a number")
+        return Aval((*shape_of(index), *shape_of(weight)[1:]), weight.dtype)
+
+    def forward(self, *xs: Any) -> Any:
+        weight, index = xs
+        scattering.check_range(index, len(weight), 0)
+        return weight.take(index, 0)
+
+    def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
+        return apply(RowSum(x.shape[0], self.padding), ct, *constants)
+
+    def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
+        return apply(EMBEDDING, _without_row(dxs[0], self.padding), xs[1])
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for rows, tail, index in _TABLES:
+            yield Sample(cls(None), (*floats((rows, *tail)), ints(index, rows)))
+
+
+class RowSum(Linear):
+    """The transpose of an embedding: row r is the sum of the x[k] with index[k] = r."""
+
+    rows: int
+    padding: int | None = None
+    needs = _INDEX
+
+    def infer(self, *xs: Any) -> Aval:
+        lead, shape = shape_of(xs[1]), shape_of(xs[0])
+        _require_integers(xs[1], "embedding")
+        if shape[: len(lead)] != lead:
+            raise ShapeError("rows need one number each", expected=str(shape), got=str(lead))
+        return Aval((self.rows, *shape[len(lead) :]), xs[0].dtype)
+
+    def forward(self, *xs: Any) -> Any:
+        x, index = xs
+        shape = self.infer(x, index).shape
+        scattering.check_range(index, self.rows, 0)
+        flat = x.reshape(index.size, math.prod(shape[1:]))
+        out = scattering.add_rows(self.rows, index.reshape(-1), flat)
+        if self.padding is not None:
+            out[self.padding] = 0
+        return out.reshape(shape)
+
+    def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
+        return apply(EMBEDDING, _without_row(ct, self.padding), *constants)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for rows, tail, index in _TABLES:
+            padding = None if rows < 3 else 1
+            yield Sample(cls(rows, padding), (*floats((*index, *tail)), ints(index, rows)))
+
+
+EMBEDDING = Embedding()
+
+_TABLES: tuple[tuple[int, Shape, Shape], ...] = (
+    (1, (), (1,)), (3, (), (5,)), (2, (2,), ()), (4, (2,), (0,)), (4, (0,), (3,)), (3, (2,), (4,)),
+    (3, (2,), (2, 3)), (1, (3,), (2, 2)), (5, (2, 2), (3,)), (3, (1,), (2, 0)),
+    (4, (2,), (2, 1, 2)), (3, (2, 1, 2), (2, 2)), (3, (600,), (3,)),
+)  # fmt: skip
+
+
+def _without_row(weight: Data, row: int | None) -> Data:
+    return weight if row is None else indexing.index_update(weight, row, 0.0)
+
+
+def embedding(index: Any, weight: V, padding_idx: int | None = None) -> V:
+    """Row ``index[…]`` of `weight` (rows, …) for each number: shape of index + weight.shape[1:].
+
+    ∂/∂weight adds up, for each row, the cotangents of its uses; row `padding_idx` gets none.
+    Raises IndexRangeError unless 0 <= index < rows, DTypeError unless they are integers.
+
+    >>> embedding([1, 1, 0], tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [3., 4.],
+            [1., 2.]])
+    """
+    if padding_idx is None:
+        return apply(EMBEDDING, weight, _as_index(index))
+    rows = (*shape_of(weight), 0)[0]
+    if not -rows <= padding_idx < rows:
+        raise IndexRangeError(
+            "padding_idx is not a row",
+            expected=f"{-rows} <= padding_idx < {rows}",
+            got=str(padding_idx),
+            at=user_line(),
+        )
+    return apply(Embedding(int(padding_idx) % rows), weight, _as_index(index))
+
+
+class OneHot(Constant):
+    """y[…, c] = 1 where x = c, else 0, for c = 0 … classes-1."""
+
+    classes: int
+    dtype: DType
+
+    def infer(self, *xs: Any) -> Aval:
+        _require_integers(xs[0], "one_hot")
+        return Aval((*shape_of(xs[0]), self.classes), self.dtype)
+
+    def forward(self, *xs: Any) -> Any:
+        index = scattering.check_range(xs[0], self.classes, -1)
+        out = np.zeros((*index.shape, self.classes), self.dtype)
+        flat = index.reshape(-1).astype(np.intp)
+        out.reshape(-1)[np.arange(flat.size) * self.classes + flat] = 1
+        return out
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for shape in [(), (1,), (4,), (0,), (2, 3), (2, 0), (2, 1, 3), (1, 1, 2, 2)]:
+            yield Sample(cls(3, np.dtype(np.int64)), (ints(shape, 3),))
+            yield Sample(cls(1, np.dtype(np.float32)), (ints(shape, 1),))
+
+
+def one_hot(index: V, num_classes: int = -1, *, dtype: Any = np.int64) -> V:
+    """y[…, c] = 1 where index = c, else 0; of shape index.shape + (num_classes,).
+
+    Without `num_classes` there are as many classes as the largest number asks for. No gradient
+    passes. Raises IndexRangeError for a number outside 0 … num_classes-1.
+
+    >>> one_hot(tensor([1, 0]), 3)
+    tensor([[0, 1, 0],
+            [1, 0, 0]])
+    """
+    numbered = _as_index(index)
+    if num_classes == -1:
+        if not keys.is_concrete(numbered) or keys.numbers(numbered).size == 0:
+            raise ArgumentError(
+                "one_hot cannot tell the number of classes", hint="pass num_classes", at=user_line()
+            )
+        num_classes = int(keys.numbers(numbered).max()) + 1
+    if num_classes < 1:
+        raise ArgumentError(
+            "one_hot needs a positive number of classes", got=str(num_classes), at=user_line()
+        )
+    codes: V = apply(OneHot(int(num_classes), np.dtype(dtype)), numbered)
+    return codes

@@ -1,0 +1,301 @@
+"""Optimizer: parameter groups, state, and one loop that runs each algorithm's update rule.
+
+An algorithm is a pure function of arrays, ``(param, grad, state, hyper-parameters) -> (param,
+state)``, written with operators and functions of ``chainrule.ops`` only. So the same rule runs on
+NumPy arrays in an eager step and on traced values when a whole training step is compiled. State is
+held in Tensors, cells whose array is replaced; hyper-parameters are read from the group in each
+step, so schedules and users may change them at any time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+
+from .. import ops
+from ..core.aval import SCALARS, Data, describe
+from ..core.value import Value, recording
+from ..errors import ArgumentError, StateError
+from ..tensor import Tensor
+
+Group: TypeAlias = dict[str, Any]
+"""``params``, a list of tensors, and the hyper-parameters they are updated with."""
+State: TypeAlias = dict[str, Data]
+Params: TypeAlias = Iterable[Tensor] | Iterable[Group]
+Update: TypeAlias = tuple[Data, State]
+
+
+class Optimizer(ABC):
+    """Base of all optimizers. Subclasses give ``slots``, ``update`` and ``check``.
+
+    `params` are tensors, or dictionaries with ``params`` and hyper-parameters of their own;
+    `defaults` are the hyper-parameters of groups that do not name them.
+
+    Raises ArgumentError for parameters that are no tensors, appear twice, or are none at all, and
+    for hyper-parameters out of range.
+    """
+
+    def __init__(self, params: Params, defaults: Group) -> None:
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        if isinstance(params, Value):
+            raise ArgumentError(
+                "an optimizer takes an iterable of tensors", got=describe(params), hint="write [p]"
+            )
+        given: list[Any] = list(params)
+        if not given:
+            raise ArgumentError("an optimizer needs at least one parameter", got="an empty list")
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    # What an algorithm says -----------------------------------------------------------------------
+
+    @abstractmethod
+    def slots(self, group: Group) -> tuple[str, ...]:
+        """Names of the state tensors that a parameter of this group has."""
+
+    @abstractmethod
+    def update(self, param: Data, grad: Data, state: State, hyper: Group) -> Update:
+        """The new parameter and state."""
+
+    @abstractmethod
+    def check(self, group: Group) -> None:
+        """Raise ArgumentError for hyper-parameters out of range."""
+
+    def start(self, slot: str, param: Data, group: Group) -> Data:
+        """Value of a state tensor before the first step: zeros."""
+        # The step count is float64: 1 - 0.999 in float32 would be wrong in the fifth digit.
+        return np.zeros(()) if slot == "step" else np.zeros(param.shape, param.dtype)
+
+    # What users call ------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add a group, such as the parameters of a layer that is to be trained from now on."""
+        group = {**self.defaults, **param_group}
+        params = group["params"]
+        group["params"] = [params] if isinstance(params, Tensor) else list(params)
+        taken = {id(p) for other in self.param_groups for p in other["params"]}
+        for p in group["params"]:
+            if not isinstance(p, Tensor):
+                raise ArgumentError("an optimizer updates tensors", got=type(p).__name__)
+            if not p.is_leaf:
+                raise ArgumentError(
+                    "an optimizer cannot update a computed tensor", got=describe(p),
+                    hint="pass the tensors it was computed from",
+                )  # fmt: skip
+            if id(p) in taken:
+                raise ArgumentError("a parameter appears twice", got=describe(p))
+            taken.add(id(p))
+        self.check(group)
+        self.param_groups.append(group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, or set them to zero."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.grad = None if set_to_none else Tensor.wrap(np.zeros(p.shape, p.dtype))
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        A `closure` that computes the loss and calls ``backward`` is run first; its result is
+        returned.
+        """
+        loss = None
+        if closure is not None:
+            with recording(True):
+                loss = closure()
+        with recording(False):
+            for group in self.param_groups:
+                self._step_group(group)
+        return loss
+
+    def _step_group(self, group: Group) -> None:
+        hyper = {key: _plain(value) for key, value in group.items() if key != "params"}
+        slots = self.slots(hyper)
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            cells = self._cells(p, slots, hyper)
+            param, grad = p.array, p.grad.array
+            if grad.dtype != param.dtype:
+                grad = ops.cast(grad, param.dtype)
+            state = {slot: cells[slot].array for slot in slots}
+            new, state = self.update(param, grad, state, hyper)
+            _store(p, new)
+            for slot, value in state.items():
+                _store(cells[slot], value)
+
+    def _cells(self, p: Tensor, slots: tuple[str, ...], hyper: Group) -> dict[str, Tensor]:
+        """The state tensors of a parameter, made when they are first needed."""
+        cells = self.state.setdefault(p, {}) if slots else {}
+        for slot in slots:
+            if slot not in cells:
+                cells[slot] = cast(Tensor, Tensor.wrap(self.start(slot, p.array, hyper)))
+        return cells
+
+    # State ----------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """A snapshot: ``state`` by the number of the parameter, and ``param_groups`` with numbers
+        in place of parameters."""
+        number = {p: i for i, p in enumerate(self._parameters())}
+        return {
+            "state": {
+                number[p]: {slot: cell.clone() for slot, cell in cells.items()}
+                for p, cells in self.state.items()
+            },
+            "param_groups": [
+                {**group, "params": [number[p] for p in group["params"]]}
+                for group in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a state that ``state_dict`` made, for as many parameters of the same shapes.
+
+        Nothing is changed unless everything fits. Raises StateError if something does not.
+        """
+        groups = [self._fitted_group(g) for g in _listed(state_dict.get("param_groups"))]
+        own = [len(group["params"]) for group in self.param_groups]
+        given = [len(group["params"]) for group in groups]
+        if own != given:
+            raise StateError(
+                f"the state does not fit this {type(self).__name__}",
+                expected=f"groups of {own} parameters",
+                got=f"groups of {given} parameters",
+            )
+        saved = {int(number): cells for number, cells in dict(state_dict["state"]).items()}
+        loaded: dict[Tensor, dict[str, Tensor]] = {}
+        for mine, group in zip(self.param_groups, groups, strict=True):
+            slots = self.slots(group)
+            for p, number in zip(mine["params"], group["params"], strict=True):
+                if number in saved:
+                    loaded[p] = _fitted_cells(p, number, saved.pop(number), slots)
+        if saved:
+            raise StateError(
+                "the state is of parameters that this optimizer does not have",
+                got=f"parameters {sorted(saved)[:6]}",
+            )
+        self.state = loaded
+        for mine, group in zip(self.param_groups, groups, strict=True):
+            mine.update({key: value for key, value in group.items() if key != "params"})
+
+    def _fitted_group(self, given: Any) -> Group:
+        """A saved group with the hyper-parameters of this optimizer, each of its own kind."""
+        if not isinstance(given, Mapping) or {"params", *self.defaults} - set(given):
+            raise StateError(
+                f"a parameter group lacks settings of {type(self).__name__}",
+                expected=", ".join(["params", *self.defaults]),
+                got=", ".join(map(str, given)) if isinstance(given, Mapping) else repr(given)[:60],
+            )
+        # JSON turns tuples such as betas into lists.
+        group = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        group["params"] = [int(number) for number in given["params"]]
+        for key, value in group.items():
+            default = self.defaults.get(key, 0.0)
+            if key != "params" and not _same_kind(value, default):
+                raise StateError(
+                    f"{key} in a parameter group is not what it should be",
+                    expected=f"such as {default}",
+                    got=repr(value)[:60],
+                )
+        self.check(group)
+        return group
+
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {k}: {v}" for k, v in sorted(group.items()) if k != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def factor(number: Data, param: Data) -> Data:
+    """`number`, a Python number or a zero-dimensional value, as a factor that keeps param's dtype.
+
+    NumPy lets a float64 scalar widen a float32 array.
+    """
+    return number if type(number) in SCALARS else ops.cast(number, param.dtype)
+
+
+def require(holds: bool, expected: str, got: object) -> None:
+    """Raise ArgumentError unless a hyper-parameter is in its range."""
+    if not holds:
+        raise ArgumentError("a hyper-parameter is out of range", expected=expected, got=str(got))
+
+
+def require_rates(group: Group, *names: str) -> None:
+    """Raise ArgumentError unless these hyper-parameters are zero or more."""
+    for name in names:
+        value = group[name]
+        require(float(value) >= 0.0, f"{name} >= 0", value)
+
+
+def _plain(value: Any) -> Any:
+    """A hyper-parameter as a weak Python number where it can be one."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Tensor):
+        return value.array
+    if isinstance(value, tuple):
+        return tuple([_plain(v) for v in value])
+    return value
+
+
+def _store(cell: Tensor, value: Data) -> None:
+    """Replace the array in a cell. NumPy's results without dimensions are scalars, not arrays."""
+    cell.array = np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise StateError("a state holds a list of param_groups", got=repr(value)[:60])
+    return value
+
+
+def _same_kind(value: Any, default: Any) -> bool:
+    """Whether a saved setting can stand where `default` does: a flag, a number, a tuple of them."""
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, tuple):
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(default)
+            and all(_same_kind(v, d) for v, d in zip(value, default, strict=True))
+        )
+    return isinstance(value, (int, float, np.number, Tensor))
+
+
+def _fitted_cells(
+    p: Tensor, number: int, given: Mapping[str, Any], slots: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """Copies of the saved state tensors of one parameter, or StateError if they do not fit it."""
+    if set(given) != set(slots):
+        raise StateError(
+            f"the state of parameter {number} is of another algorithm",
+            expected=", ".join(slots) or "no state tensors",
+            got=", ".join(map(str, given)),
+        )
+    cells = {}
+    for slot, value in given.items():
+        array = np.array(value.array if isinstance(value, Value) else value)
+        wanted = () if slot == "step" else p.shape
+        if array.shape != wanted or array.dtype.kind != "f":
+            raise StateError(
+                "a state tensor does not fit its parameter",
+                expected=f"{slot} of parameter {number}: {p.dtype}{list(wanted)}",
+                got=describe(array),
+            )
+        dtype = np.float64 if slot == "step" else p.dtype
+        cells[slot] = cast(Tensor, Tensor.wrap(array.astype(dtype, copy=False)))
+    return cells

@@ -1,0 +1,345 @@
+"""Trainer: the loop over epochs and batches, with validation, callbacks and a history."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeAlias, final
+
+import numpy as np
+
+from .. import ops
+from ..core.value import recording
+from ..data.dataset import Dataset, TensorDataset
+from ..data.loader import DataLoader
+from ..data.samplers import fold_seed
+from ..errors import ArgumentError, TrainingError
+from ..nn.module import Module
+from ..ops import random
+from ..optim.clipping import clip_grad_norm_, clip_grad_value_
+from ..optim.optimizer import Optimizer
+from ..optim.plateau import ReduceLROnPlateau
+from ..tensor import Tensor
+from .callbacks import Callback, Fit
+from .diagnosis import first_non_finite
+from .history import Epoch, History
+from .interrupt import Interruption
+from .metrics import MeanLoss, Metric, MetricLike, make_metrics
+from .progress import Display, display
+
+Batches: TypeAlias = Any
+"""A DataLoader, a Dataset, a tuple of arrays or tensors, or any iterable of batches."""
+Loss: TypeAlias = Callable[[Any, Any], Tensor]
+
+
+class Steps(Protocol):
+    """What a schedule can do."""
+
+    def step(self) -> None:
+        """Go to the next rate."""
+
+
+@final
+class Trainer:
+    """Trains a model: ``Trainer(model, optimizer, loss, metrics).fit(train, validation)``.
+
+    Parameters: `loss(outputs, target)` gives a scalar, the mean over the batch; `metrics`, names
+    (``"accuracy"``, ``"top5"``) or Metric objects; `schedule`, stepped after each epoch, or each
+    step with ``schedule_every="step"``; ReduceLROnPlateau gets the validation loss.
+
+    A batch is a tuple whose last entry is the target and whose others are the model's arguments; a
+    batch of one entry is input and target in one, as for an autoencoder.
+
+    >>> x = np.linspace(-1, 1, 32, dtype=np.float32).reshape(-1, 1)
+    >>> model = cr.nn.Linear(1, 1)
+    >>> optimizer = cr.optim.SGD(model.parameters(), lr=0.3)
+    >>> trainer = Trainer(model, optimizer, cr.nn.MSELoss())
+    >>> history = trainer.fit((x, 2 * x), epochs=20, batch_size=8, seed=0)
+    >>> history["loss"][-1] < 1e-3
+    True
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        loss: Loss,
+        metrics: MetricLike | Sequence[MetricLike] = (),
+        *,
+        schedule: Any = None,
+        schedule_every: str = "epoch",
+    ) -> None:
+        if schedule_every not in ("epoch", "step"):
+            raise ArgumentError(
+                "a schedule steps once in an epoch or in a step",
+                expected="schedule_every='epoch' or 'step'",
+                got=str(schedule_every),
+            )
+        self.model = model
+        self.optimizer = optimizer
+        self.loss = loss
+        self.metrics = make_metrics(metrics)
+        self.schedule = schedule
+        self.schedule_every = schedule_every
+        self.history = History()
+        """Of the last fit, also if it ended with an error."""
+
+    # Training -------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        train: Batches,
+        validation: Batches | None = None,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        callbacks: Sequence[Callback] = (),
+        seed: int | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        history: History | None = None,
+        quiet: bool = False,
+    ) -> History:
+        """Train up to epoch number `epochs`; returns the history.
+
+        `train` is a DataLoader, or data that are shuffled into batches of `batch_size`. With a
+        `seed`, order and dropout are functions of (seed, epoch): same seed, same bits. A `history`
+        of an earlier fit is continued, and with its seed, a loaded model and optimizer, the result
+        is the same as if the fit had never stopped. `clip_norm` and `clip_value` limit gradients.
+
+        Ctrl-C ends the fit after the step in progress; what was learnt is kept.
+
+        Raises TrainingError for an empty batch and for a loss that is not finite, naming step,
+        batch and the first module whose output is not; the parameters are then those before the
+        step.
+        """
+        self.history = history if history is not None else History(seed=seed)
+        self.history.stopped = ""
+        seed = self.history.seed if seed is None else seed
+        fit = Fit(self.model, self.optimizer, self.history, epochs, step=self.history.steps)
+        loader = as_loader(train, batch_size, shuffle=True)
+        run = _Run(self, fit, list(callbacks), clip_norm, clip_value, display(quiet))
+        first = self.history.epochs[-1].number + 1 if self.history.epochs else 1
+        with Interruption() as interruption, _mode(self.model, training=True):
+            try:
+                run.tell("on_fit_start")
+                for fit.epoch in range(first, epochs + 1):
+                    if seed is not None:
+                        random.manual_seed(fold_seed(seed, fit.epoch))
+                    run.epoch(loader, seed, validation, interruption)
+                    if interruption.requested:
+                        raise KeyboardInterrupt
+                    if self.history.stopped:
+                        break
+            except KeyboardInterrupt:
+                self.history.stopped = "interrupted"
+            finally:
+                run.display.close()
+            run.tell("on_fit_end")
+        return self.history
+
+    # Using the model ------------------------------------------------------------------------------
+
+    def evaluate(self, data: Batches, *, batch_size: int = 256) -> dict[str, float]:
+        """Loss and metrics over all samples of `data`, in evaluation mode, nothing recorded.
+
+        Raises TrainingError if there are no samples.
+        """
+        mean = MeanLoss()
+        for metric in self.metrics:
+            metric.reset()
+        with recording(False), _mode(self.model, training=False):
+            for number, batch in enumerate(as_loader(data, batch_size, shuffle=False), start=1):
+                inputs, target = split_batch(batch, f"evaluation, batch {number}")
+                outputs = self.model(*inputs)
+                mean.add(float(self.loss(outputs, target).item()), _samples(target))
+                for metric in self.metrics:
+                    metric.update(outputs, target)
+        if not mean.count:
+            raise TrainingError("there are no samples to evaluate")
+        return {"loss": mean.compute(), **{m.name: m.compute() for m in self.metrics}}
+
+    def predict(self, data: Batches, *, batch_size: int = 256) -> Tensor:
+        """The model's outputs for all samples, in evaluation mode.
+
+        `data` are inputs only: a tensor, an array, or batches of one entry; of batches with
+        targets, the targets are left out.
+
+        Raises TrainingError if there are no samples.
+        """
+        if isinstance(data, (Tensor, np.ndarray)):
+            data = TensorDataset(data)
+        outputs = []
+        with recording(False), _mode(self.model, training=False):
+            for number, batch in enumerate(as_loader(data, batch_size, shuffle=False), start=1):
+                inputs, _ = split_batch(batch, f"prediction, batch {number}")
+                outputs.append(self.model(*inputs))
+        if not outputs:
+            raise TrainingError("there are no samples to predict from")
+        with recording(False):
+            return ops.concatenate(outputs, 0)
+
+
+@final
+class _Run:
+    """One call of ``fit``: its settings and what it tells its callbacks and its display."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        fit: Fit,
+        callbacks: list[Callback],
+        clip_norm: float | None,
+        clip_value: float | None,
+        shown: Display,
+    ) -> None:
+        self.trainer = trainer
+        self.fit = fit
+        self.callbacks = callbacks
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.display = shown
+        self.parameters = list(trainer.model.parameters())
+
+    def tell(self, moment: str) -> None:
+        """Call all callbacks, in order."""
+        for callback in self.callbacks:
+            getattr(callback, moment)(self.fit)
+
+    def epoch(
+        self, loader: Any, seed: int | None, validation: Any, interruption: Interruption
+    ) -> None:
+        """One pass over the data, then validation; an interrupted one leaves no record."""
+        fit, trainer = self.fit, self.trainer
+        start, first_step = time.perf_counter(), fit.step
+        mean, metrics = MeanLoss(), trainer.metrics
+        for metric in metrics:
+            metric.reset()
+        self.display.start_epoch(fit.epoch, fit.epochs, _length(loader))
+        self.tell("on_epoch_start")
+        for fit.batch, batch in enumerate(_epoch_of(loader, fit.epoch, seed), start=1):
+            self._step(batch, mean, metrics)
+            if interruption.requested or fit.history.stopped:
+                break
+        if interruption.requested:
+            return
+        if fit.step == first_step:
+            raise TrainingError(
+                "there is nothing to train on: the data gave no batches", got=f"epoch {fit.epoch}"
+            )
+        found = {"loss": mean.compute(), **{m.name: m.compute() for m in metrics}}
+        if validation is not None:
+            judged = trainer.evaluate(validation)
+            found |= {f"val_{name}": value for name, value in judged.items()}
+        seconds = time.perf_counter() - start
+        fit.metrics = found
+        fit.history.epochs.append(Epoch(fit.epoch, fit.step - first_step, seconds, found))
+        self._adapt_rate("epoch")
+        self.display.end_epoch(seconds, found)
+        self.tell("on_epoch_end")
+
+    def _step(self, batch: Any, mean: MeanLoss, metrics: list[Metric]) -> None:
+        fit, trainer = self.fit, self.trainer
+        place = f"step {fit.step + 1}, batch {fit.batch} of epoch {fit.epoch}"
+        inputs, target = split_batch(batch, place)
+        numbers = random.default_generator.get_state()
+        trainer.optimizer.zero_grad()
+        outputs = trainer.model(*inputs)
+        loss = trainer.loss(outputs, target)
+        fit.loss = float(loss.item())
+        if not math.isfinite(fit.loss):
+            random.default_generator.set_state(numbers)
+            raise TrainingError(
+                f"the loss is {fit.loss}",
+                expected="a finite loss",
+                got=first_non_finite(trainer.model, inputs, target),
+                at=place,
+                hint="lower the learning rate or pass clip_norm=; the parameters are as they were "
+                "before this step",
+            )
+        loss.backward()
+        self.tell("on_gradients")
+        if self.clip_norm is not None:
+            clip_grad_norm_(self.parameters, self.clip_norm)
+        if self.clip_value is not None:
+            clip_grad_value_(self.parameters, self.clip_value)
+        trainer.optimizer.step()
+        fit.step += 1
+        self._adapt_rate("step")
+        mean.add(fit.loss, _samples(target))
+        for metric in metrics:
+            metric.update(outputs, target)
+        self.display.advance(fit.loss)
+        self.tell("on_step_end")
+
+    def _adapt_rate(self, moment: str) -> None:
+        schedule = self.trainer.schedule
+        if schedule is None or moment != self.trainer.schedule_every:
+            return
+        if isinstance(schedule, ReduceLROnPlateau):
+            known = self.fit.metrics
+            schedule.step(known.get("val_loss", known.get("loss", self.fit.loss)))
+        else:
+            schedule.step()
+
+
+def as_loader(data: Batches, batch_size: int, *, shuffle: bool) -> Iterable[Any]:
+    """Batches from whatever `fit` accepts. Raises ArgumentError for what gives none."""
+    if isinstance(data, DataLoader):
+        return data
+    if isinstance(data, tuple):
+        data = TensorDataset(*data)
+    if isinstance(data, Dataset):
+        return DataLoader(data, batch_size, shuffle=shuffle)
+    if isinstance(data, Iterable) and not isinstance(data, (Tensor, np.ndarray)):
+        return data
+    raise ArgumentError(
+        "these are not data to train on or to evaluate",
+        expected="a DataLoader, a Dataset, a tuple (x, y) of arrays, or an iterable of batches",
+        got=type(data).__name__,
+    )
+
+
+def split_batch(batch: Any, place: str) -> tuple[tuple[Any, ...], Any]:
+    """The model's arguments and the target. Raises TrainingError for an empty batch."""
+    entries = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+    fields = tuple([Tensor.wrap(e) if isinstance(e, np.ndarray) else e for e in entries])
+    if not fields or any(isinstance(f, Tensor) and (not f.ndim or not len(f)) for f in fields):
+        raise TrainingError(
+            "a batch is empty",
+            expected="at least one sample",
+            got="   ".join(str(getattr(f, "shape", f)) for f in fields) or "no entries",
+            at=place,
+        )
+    return (fields, fields[0]) if len(fields) == 1 else (fields[:-1], fields[-1])
+
+
+def _samples(target: Any) -> int:
+    return len(target) if isinstance(target, (Tensor, Sequence)) else 1
+
+
+def _epoch_of(loader: Any, number: int, seed: int | None) -> Iterator[Any]:
+    if isinstance(loader, DataLoader):
+        return loader.epoch(number, seed=seed)
+    return iter(loader)
+
+
+def _length(loader: Any) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:  # a generator, or a sampler without a length
+        return None
+
+
+@contextmanager
+def _mode(model: Module, *, training: bool) -> Iterator[None]:
+    """Set the model to training or evaluation; afterwards, every module is as it was."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was in before:
+            module.training = was

@@ -1,0 +1,94 @@
+"""The progress bar of a fit: one line for each epoch that ended, a bar for the one in progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+
+class Display(Protocol):
+    """What a fit tells about its progress."""
+
+    def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
+        """An epoch begins, of so many steps if that is known."""
+
+    def advance(self, loss: float) -> None:
+        """A step has been taken."""
+
+    def end_epoch(self, seconds: float, metrics: Mapping[str, float]) -> None:
+        """The epoch is over."""
+
+    def close(self) -> None:
+        """The fit is over."""
+
+
+class Silence:
+    """A display that shows nothing."""
+
+    def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None: ...
+
+    def advance(self, loss: float) -> None: ...
+
+    def end_epoch(self, seconds: float, metrics: Mapping[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Bar:
+    """A display on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._name = ""
+
+    def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
+        self.close()
+        self._name = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
+        self._task = self._progress.add_task(self._name, total=steps, loss=float("nan"))
+        self._progress.start()
+
+    def advance(self, loss: float) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, advance=1, loss=loss)
+
+    def end_epoch(self, seconds: float, metrics: Mapping[str, float]) -> None:
+        self.close()
+        told = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        self._progress.console.print(f"{self._name}  {seconds:6.1f} s  {told}", highlight=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._task is not None:
+            self._progress.stop()
+            self._progress.remove_task(self._task)
+            self._task = None
+
+
+def display(quiet: bool) -> Display:
+    """A bar on the terminal that standard error is, or silence if it is none or `quiet`.
+
+    Standard output stays free for results.
+    """
+    if quiet:
+        return Silence()
+    console = Console(stderr=True)
+    return Bar(console) if console.is_terminal else Silence()

@@ -1,0 +1,160 @@
+"""summary: the layers of a model with their output shapes and numbers of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from rich.table import Table
+
+from .. import config
+from ..core.aval import Shape
+from ..core.value import recording
+from ..errors import ArgumentError
+from ..nn.module import Module
+from ..tensor import Tensor
+
+_HEADERS = ("layer", "output shape", "parameters")
+
+
+class Row(NamedTuple):
+    """One layer: its path in the model, what it is, the shape of its output, its parameters."""
+
+    path: str
+    layer: str
+    shape: Shape
+    parameters: int
+
+
+@final
+@dataclass(frozen=True)
+class Summary:
+    """The table of a model. ``print`` shows it as text, rich as a table."""
+
+    title: str
+    input_shape: Shape
+    rows: tuple[Row, ...]
+    parameters: int
+    """All parameters of the model, shared ones once."""
+    trainable: int
+
+    def cells(self) -> list[tuple[str, str, str]]:
+        """The lines of the table: layer, output shape, parameters."""
+        lines = [("input", str(self.input_shape), "")]
+        lines += [
+            (row.layer, str(row.shape), f"{row.parameters:,}" if row.parameters else "0")
+            for row in self.rows
+        ]
+        return lines
+
+    @property
+    def total(self) -> str:
+        """``34,826 parameters``, and how many of them are trained if not all are."""
+        text = f"{self.parameters:,} parameters"
+        return text if self.trainable == self.parameters else f"{text}, {self.trainable:,} trained"
+
+    def __str__(self) -> str:
+        lines = [_HEADERS, *self.cells()]
+        widths = [max(len(line[i]) for line in lines) for i in range(3)]
+        text = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in lines]
+        rule = "─" * (sum(widths) + 4)
+        return "\n".join([self.title, rule, text[0], rule, *text[1:], rule, self.total])
+
+    def __rich__(self) -> Table:
+        table = Table(title=self.title, caption=self.total, title_justify="left")
+        for header, side in zip(_HEADERS, ("left", "left", "right"), strict=True):
+            table.add_column(header, justify=side)  # type: ignore[arg-type]  # literal names
+        for line in self.cells():
+            table.add_row(*line)
+        return table
+
+
+def summary(
+    model: Module,
+    input_shape: Sequence[int] | Sequence[Sequence[int]],
+    *,
+    dtype: Any = None,
+    channels_last: bool = True,
+) -> Summary:
+    """The layers of `model` in the order they run, for one sample of `input_shape`.
+
+    The model runs once on zeros, in evaluation mode, and is left as it was. Shapes are without the
+    batch, and of images with the channels last, as in the sources' table: (26, 26, 32). With
+    ``channels_last=False`` they are as the tensors are. Several inputs have one shape each; `dtype`
+    is theirs (int64 for an embedding).
+
+    A layer that runs twice appears twice, its parameters the first time only. What is computed
+    between modules does not appear.
+
+    >>> net = cr.nn.Sequential(cr.nn.Conv2d(1, 32, 3), cr.nn.ReLU(), cr.nn.MaxPool2d(2))
+    >>> print(summary(net, (1, 28, 28)))
+    Sequential
+    ─────────────────────────────────────
+    layer            output shape  parameters
+    """
+    shapes = _shapes(input_shape)
+    chosen = np.dtype(config.get_default_dtype() if dtype is None else dtype)
+    inputs = [Tensor.wrap(np.zeros((1, *shape), chosen)) for shape in shapes]
+    rows: list[Row] = []
+    counted: set[int] = set()
+
+    def note(path: str, module: Module) -> Any:
+        def hook(_module: Module, _args: Any, output: Any) -> None:
+            new = [p for p in module.parameters(recurse=_is_leaf(module)) if id(p) not in counted]
+            counted.update(map(id, new))
+            size = sum(p.array.size for p in new)
+            rows.append(Row(path, _describe(module), _shape_of(output, channels_last), size))
+
+        return module.register_forward_hook(hook)
+
+    shown = [(p, m) for p, m in model.named_modules() if _is_leaf(m) or list(m._parameters)]
+    handles = [note(path, module) for path, module in shown]
+    before = [(module, module.training) for module in model.modules()]
+    try:
+        with recording(False):
+            model.eval()(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, was in before:
+            module.training = was
+    return Summary(
+        title=type(model).__name__,
+        input_shape=_turned(shapes[0], channels_last),
+        rows=tuple(rows),
+        parameters=sum(p.array.size for p in model.parameters()),
+        trainable=sum(p.array.size for p in model.parameters() if p.requires_grad),
+    )
+
+
+def _shapes(given: Sequence[Any]) -> list[Shape]:
+    """One shape, or several."""
+    several = [given] if all(isinstance(n, (int, np.integer)) for n in given) else list(given)
+    shapes = [tuple(int(n) for n in shape) for shape in several]
+    if any(n < 0 for shape in shapes for n in shape):
+        raise ArgumentError("sizes are not negative", got=str(given))
+    return shapes
+
+
+def _is_leaf(module: Module) -> bool:
+    return not any(True for _ in module.children())
+
+
+def _describe(module: Module) -> str:
+    """``Conv2d(1, 32, kernel_size=(3, 3))``: the module's own line, at most 44 characters."""
+    text = f"{type(module).__name__}({module.extra_repr()})"
+    return text if len(text) <= 44 else text[:43] + "…"
+
+
+def _shape_of(output: Any, channels_last: bool) -> Shape:
+    """The shape of one sample of a module's (first) output."""
+    while isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    return _turned(output.shape[1:], channels_last) if isinstance(output, Tensor) else ()
+
+
+def _turned(shape: Shape, channels_last: bool) -> Shape:
+    """(channels, height, width) as (height, width, channels)."""
+    return (*shape[1:], shape[0]) if channels_last and len(shape) == 3 else tuple(shape)
