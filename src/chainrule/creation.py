@@ -1,4 +1,4 @@
-"""New tensors: constants, ranges and their ``*_like`` forms. Random ones are in ``sampling``."""
+"""New tensors: constants, ranges and their ``*_like`` forms. Random ones are in ``ops.random``."""
 
 from __future__ import annotations
 

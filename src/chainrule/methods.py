@@ -125,7 +125,7 @@ class Methods:
         return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Self]:
-        return iter([self[i] for i in range(len(self))])
+        return iter([self._view(row) for row in ops.unbind(self)])
 
     # Elementwise ------------------------------------------------------------------------------
 

@@ -106,7 +106,7 @@ FUNCTIONS: dict[Function, Function] = {
     np.concatenate: _first(ops.concatenate), np.stack: _first(ops.stack),
     np.tile: lambda a, reps: ops.tile(a, reps if isinstance(reps, tuple) else (reps,)),
     np.where: ops.where, np.clip: _clip, np.dot: ops.matmul, np.outer: ops.outer,
-    np.einsum: ops.einsum, np.tensordot: ops.tensordot,
+    np.einsum: ops.einsum, np.tensordot: lambda a, b, axes=2: ops.tensordot(a, b, axes),
     np.tril: lambda m, k=0: ops.tril(m, k), np.triu: lambda m, k=0: ops.triu(m, k),
     np.linalg.norm: _norm,
     np.zeros_like: lambda a: a * 0, np.ones_like: lambda a: a * 0 + 1,

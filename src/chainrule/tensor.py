@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, NoReturn, ParamSpec, Self, TypeVar
 
 import numpy as np
 
@@ -304,6 +304,9 @@ class Tensor(Methods, Value):
 
     def __repr__(self) -> str:
         return format_tensor(self.array, self.requires_grad, self.grad_fn)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("tensors are not pickled; save them as safetensors: chainrule.train.save")
 
     def __deepcopy__(self, memo: dict[int, object]) -> Tensor:
         if not self.is_leaf:

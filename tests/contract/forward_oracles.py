@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.core.op import Op
 from chainrule.ops import keys
+from chainrule.testing.cases import Case
+from chainrule.testing.contract import EXACT, close
 
 Oracle = Callable[..., Any]
 
@@ -27,6 +30,23 @@ def oracle(name: str) -> Callable[[Oracle], Oracle]:
         return fn
 
     return register
+
+
+def has_oracle(cls: type[Op]) -> bool:
+    """Whether a forward is compared with anything: its formula, its reference, or loops here."""
+    return (
+        bool(getattr(cls, "expr", "")) or cls.reference is not Op.reference or cls.name in ORACLES
+    )
+
+
+def disagreement(case: Case) -> str:
+    """Empty if the op computes what the loops say, or has none; else how they differ."""
+    loops = ORACLES.get(case.op.name)
+    if loops is None:
+        return ""
+    want = loops(case.op, *case.inputs)
+    pairs = zip(case.outs, want if case.op.n_out is not None else (want,), strict=True)
+    return next(filter(None, (close(y, w, EXACT) for y, w in pairs)), "")
 
 
 def filled(shape: Any, dtype: Any, element: Callable[..., Any]) -> Any:
@@ -150,15 +170,11 @@ def _(op: Any, *xs: Any) -> Any:
 @oracle("split")
 def _(op: Any, x: Any) -> Any:
     parts, start = [], 0
+    lines = np.moveaxis(x, op.axis, 0)
     for size in op.sizes:
-        shape = list(x.shape)
-        shape[op.axis] = size
-        offset = [start if a == op.axis else 0 for a in range(x.ndim)]
-        parts.append(
-            filled(
-                shape, x.dtype, lambda *i, o=offset: x[tuple(a + b for a, b in zip(i, o, strict=True))]
-            )
-        )  # fmt: skip
+        shape = (size, *lines.shape[1:])
+        part = filled(shape, x.dtype, lambda *i, start=start: lines[(start + i[0], *i[1:])])
+        parts.append(np.moveaxis(part, 0, op.axis))
         start += size
     return tuple(parts)
 
@@ -290,77 +306,6 @@ def _(op: Any, *xs: Any) -> Any:
             term *= x[tuple(at[c] if n != 1 else 0 for c, n in zip(label, x.shape, strict=True))]
         y[tuple(at[letter] for letter in output)] += term
     return y
-
-
-def meetings(window: Any, size: Any) -> Any:
-    """Kernel place, input place and output place, for all that meet: i = s p + d k - lo."""
-    out = [
-        (n + lo + hi - d * (k - 1) - 1) // s + 1
-        for n, k, s, d, (lo, hi) in zip(
-            size, window.kernel, window.stride, window.dilation, window.padding, strict=True
-        )
-    ]
-    for p in np.ndindex(*out):
-        for t in np.ndindex(*window.kernel):
-            i = tuple(
-                s * a + d * k - lo
-                for a, k, s, d, (lo, _) in zip(
-                    p, t, window.stride, window.dilation, window.padding, strict=True
-                )
-            )
-            if all(0 <= a < n for a, n in zip(i, size, strict=True)):
-                yield t, i, p
-
-
-def channels(op: Any, outputs: int, inputs: int) -> Any:
-    """Output channel, input channel and channel within the group, for all that are connected."""
-    for o in range(outputs):
-        for c in range(inputs // op.groups):
-            yield o, o // (outputs // op.groups) * (inputs // op.groups) + c, c
-
-
-@oracle("convolution")
-def _(op: Any, x: Any, w: Any) -> Any:
-    y = np.zeros((x.shape[0], w.shape[0], *op.window.output(x.shape[2:])))
-    for t, i, p in meetings(op.window, x.shape[2:]):
-        for o, whole, c in channels(op, w.shape[0], x.shape[1]):
-            y[(slice(None), o, *p)] += x[(slice(None), whole, *i)] * w[(o, c, *t)]
-    return y
-
-
-@oracle("convolution_input")
-def _(op: Any, y: Any, w: Any) -> Any:
-    x = np.zeros((y.shape[0], w.shape[1] * op.groups, *op.size))
-    for t, i, p in meetings(op.window, op.size):
-        for o, whole, c in channels(op, w.shape[0], x.shape[1]):
-            x[(slice(None), whole, *i)] += y[(slice(None), o, *p)] * w[(o, c, *t)]
-    return x
-
-
-@oracle("convolution_kernel")
-def _(op: Any, x: Any, y: Any) -> Any:
-    w = np.zeros((y.shape[1], x.shape[1] // op.groups, *op.window.kernel))
-    for t, i, p in meetings(op.window, x.shape[2:]):
-        for o, whole, c in channels(op, y.shape[1], x.shape[1]):
-            w[(o, c, *t)] += (x[(slice(None), whole, *i)] * y[(slice(None), o, *p)]).sum()
-    return w
-
-
-@oracle("unfold")
-def _(op: Any, x: Any) -> Any:
-    lead, size = x.shape[: x.ndim - op.window.rank], x.shape[x.ndim - op.window.rank :]
-    y = np.zeros((*lead, *op.window.kernel, *op.window.output(size)))
-    for t, i, p in meetings(op.window, size):
-        y[(..., *t, *p)] = x[(..., *i)]
-    return y
-
-
-@oracle("fold")
-def _(op: Any, y: Any) -> Any:
-    x = np.zeros((*y.shape[: y.ndim - 2 * op.window.rank], *op.size))
-    for t, i, p in meetings(op.window, op.size):
-        x[(..., *i)] += y[(..., *t, *p)]
-    return x
 
 
 # Reductions and order -----------------------------------------------------------------------------

@@ -54,7 +54,9 @@ def plants(cls: type[Op]) -> Iterator[Plant]:
         yield _plant(cls, "needs the wrong input", {"needs": Needs(inputs=(7,))})
     if cls.jvp is not Op.jvp:
         yield _plant(cls, "tangent negated", {"jvp": _with_changed_tangent(cls, lambda dy: -dy)})
-        yield _plant(cls, "tangent doubled", {"jvp": _with_changed_tangent(cls, lambda dy: 2.0 * dy)})
+        yield _plant(
+            cls, "tangent doubled", {"jvp": _with_changed_tangent(cls, lambda dy: 2.0 * dy)}
+        )
     yield from _declarations(cls)
     if issubclass(cls, Elementwise):
         yield _plant(cls, "partial of the wrong input", {"partial": _with_wrong_partial(cls)})
@@ -66,7 +68,9 @@ def plants(cls: type[Op]) -> Iterator[Plant]:
 
 
 def _plant(cls: type[Op], fault: str, namespace: Namespace, declared: bool = False) -> Plant:
-    broken = type(cls)(cls.__name__, (cls,), {"__doc__": fault, **namespace}, abstract=True)
+    broken = type(cls)(
+        cls.__name__, (cls,), {"__doc__": fault, **namespace}, abstract=True, name=cls.name
+    )
     return Plant(broken, fault, declared)
 
 
@@ -93,7 +97,7 @@ def _declarations(cls: type[Op]) -> Iterator[Plant]:
         yield _plant(cls, "local formula doubled", {"math": doubled}, True)
 
 
-# What can be wrong with the gradients that a rule returns ------------------------------------------
+# What can be wrong with the gradients that a rule returns -----------------------------------------
 
 
 def _first(change: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
@@ -198,10 +202,7 @@ def _with_changed_gradients(cls: type[Op], change: Callable[[list[Any]], list[An
 
 def _with_changed_cotangent(cls: type[Op], change: Callable[[Any], Any]) -> Any:
     def vjp(self: Op, ct: Any, xs: Any, y: Any, active: Any) -> Any:
-        if isinstance(ct, list):
-            ct = [None if c is None else change(c) for c in ct]
-        else:
-            ct = change(ct)
+        ct = [None if c is None else change(c) for c in ct] if isinstance(ct, list) else change(ct)
         return cls.vjp(self, ct, xs, y, active)
 
     return vjp

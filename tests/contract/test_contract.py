@@ -6,7 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from forward_oracles import ORACLES
+import window_oracles  # noqa: F401  registers its loops
+from forward_oracles import disagreement, has_oracle
 
 import chainrule
 from chainrule.core.families import Linear, Unary
@@ -16,7 +17,6 @@ from chainrule.errors import ArgumentError, GradientCheckError
 from chainrule.ops import random
 from chainrule.testing import opcheck
 from chainrule.testing.cases import Case
-from chainrule.testing.contract import EXACT, close
 from chainrule.testing.opcheck import OpcheckResult, samples_of
 
 OPS = sorted(
@@ -25,6 +25,7 @@ OPS = sorted(
 )
 MIN_OPS = 90
 MIN_SAMPLES = 12
+MIN_CONSTANT_SAMPLES = 6
 MIN_GRADIENT_CHECKS = 3_000
 MIN_SECOND_ORDER_CHECKS = 1_000
 
@@ -40,24 +41,18 @@ def test_op_keeps_the_contract(cls: type[Op]) -> None:
 
 @pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
 def test_op_is_sampled_at_enough_shapes(cls: type[Op]) -> None:
-    samples = samples_of(cls)
-    assert len(samples) >= MIN_SAMPLES
-    assert len({(s.op, s.inputs) for s in samples}) == len(samples), "a sample is repeated"
+    distinct = {(sample.op, sample.inputs) for sample in samples_of(cls)}
+    assert len(distinct) >= (MIN_SAMPLES if cls.differentiable else MIN_CONSTANT_SAMPLES)
 
 
 @pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
 def test_op_computes_what_an_independent_oracle_says(cls: type[Op]) -> None:
     """Differences share the forward with the rule: a wrong forward would pass them."""
-    if getattr(cls, "expr", "") or cls.reference is not Op.reference:
-        return  # the contract has compared these
     if cls.__module__ == random.__name__:
         return  # held by published vectors of the generator
-    assert cls.name in ORACLES, "give the op an expr, a reference, or loops in forward_oracles.py"
+    assert has_oracle(cls), "give the op an expr, a reference, or loops in forward_oracles.py"
     for sample in samples_of(cls):
-        case = Case(sample, seed=7)
-        want = ORACLES[cls.name](case.op, *case.inputs)
-        for y, w in zip(case.outs, want if cls.n_out is not None else (want,), strict=True):
-            assert not close(y, w, EXACT), repr(case)
+        assert not disagreement(Case(sample, seed=7)), repr(sample)
 
 
 def test_the_contract_was_checked_often_enough(say_at_the_end: list[str]) -> None:

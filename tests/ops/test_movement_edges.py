@@ -81,8 +81,8 @@ def test_movement_equals_numpy_and_its_derivatives_are_right(name: str) -> None:
     assert result.shape == expected.shape
     assert np.array_equal(result.numpy(), expected)
     assert np.array_equal(ours(X), expected), "arrays in, arrays out"
-    gradcheck(lambda x: ours(x) ** 2, [X])
-    gradgradcheck(lambda x: ours(x) ** 3, [X])
+    gradcheck(lambda x: ours(x) ** 2, X)
+    gradgradcheck(lambda x: ours(x) ** 3, X)
 
 
 @pytest.mark.parametrize("size", [(0,), (0, 3), (2, 0, 3)])

@@ -300,7 +300,7 @@ def test_dropout_passes_a_gradient_check_from_a_fixed_state() -> None:
     def frozen(x: Any) -> Any:
         return cr.dropout(x, 0.4, generator=cr.Generator(11)) ** 2
 
-    gradcheck(frozen, [np.random.default_rng(1).normal(size=(5, 4))])
+    gradcheck(frozen, np.random.default_rng(1).normal(size=(5, 4)))
 
 
 def test_feature_dropout_drops_whole_channels() -> None:

@@ -1,4 +1,4 @@
-"""gradcheck checked: it passes right gradients, fails wrong ones, and says where and by how much."""
+"""gradcheck checked: it passes right gradients, fails wrong ones, and says where and how much."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from chainrule.core.apply import apply
 from chainrule.core.families import Linear, Unary
 from chainrule.core.op import NOTHING
 from chainrule.errors import ArgumentError, GradientCheckError, GradientError, SecondOrderError
-from chainrule.testing import GradcheckKinkWarning, gradcheck, gradgradcheck
 from chainrule.tensor import Tensor
+from chainrule.testing import GradcheckKinkWarning, gradcheck, gradgradcheck
 
 
 class ScaledWrongly(Unary, abstract=True):
@@ -164,9 +164,9 @@ def test_relu_at_zero_warns_and_does_not_fail() -> None:
     [
         lambda x: cr.maximum(x, 1.0),
         lambda x: cr.abs(x - 1.0),
-        lambda x: cr.max(x),
+        cr.max,
         lambda x: cr.clip(x, 0.0, 1.0),
-        lambda x: cr.floor(x),
+        cr.floor,
     ],
 )
 def test_ties_and_corners_warn(f: Any) -> None:
@@ -207,7 +207,7 @@ def test_nan_and_infinity_are_named() -> None:
         gradcheck(cr.log, cr.tensor([1.0, -1.0]))
     assert "nan at [1], 1 of 2 elements" in str(caught.value)
     with pytest.raises(GradientCheckError, match="the gradient of x is not finite") as caught:
-        gradcheck(lambda x: cr.sqrt(x), cr.tensor([1.0, 0.0]))
+        gradcheck(cr.sqrt, cr.tensor([1.0, 0.0]))
     assert "inf at [1]" in str(caught.value)
 
 
@@ -263,7 +263,7 @@ def test_what_cannot_be_checked_is_said() -> None:
     with pytest.raises(GradientError, match="returned nothing that has a gradient"):
         gradcheck(lambda x: x.tolist(), normal(2))
     with pytest.raises(GradientError, match="returned nothing that has a gradient"):
-        gradcheck(lambda x: cr.argmax(x), normal(2))
+        gradcheck(cr.argmax, normal(2))
     with pytest.raises(ArgumentError, match="positive tolerances"):
         gradcheck(cr.sin, normal(2), eps=0.0)
 
@@ -276,7 +276,7 @@ def test_the_report_is_a_small_table() -> None:
     report = str(gradcheck(lambda x, y: x * y, (normal(2), normal(2, seed=1))))
     lines = report.splitlines()
     assert lines[0] == "gradcheck passed: 4 derivatives of 2 arguments"
-    assert lines[1].split() == ["argument", "shape", "checked", "worst", "error", "at", "analytic", "numeric"]  # fmt: skip
+    assert " ".join(lines[1].split()) == "argument shape checked worst error at analytic numeric"
     assert lines[2].split()[:2] == ["x", "(2,)"]
     failed = str(gradcheck(lambda x: apply(WrongAt(1, 2.0), x), normal(2), raise_on_failure=False))
     assert failed.startswith("gradcheck FAILED")
@@ -290,9 +290,8 @@ def test_a_module_is_checked_with_all_its_parameters_and_left_untouched() -> Non
     net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     before = {name: p.numpy().copy() for name, p in net.state_dict().items()}
     result = gradcheck(net, normal(5, 3))
-    assert [a.name for a in result.arguments] == ["input", "0.weight", "0.bias", "2.weight", "2.bias"] or (
-        [a.name for a in result.arguments][1:] == ["0.weight", "0.bias", "2.weight", "2.bias"]
-    )
+    names = [a.name for a in result.arguments]
+    assert names == ["x", "0.weight", "0.bias", "2.weight", "2.bias"]
     for name, p in net.named_parameters():
         assert p.dtype == np.float32
         assert p.grad is None
@@ -376,7 +375,9 @@ def test_a_rule_right_in_first_order_and_wrong_in_second_fails() -> None:
 
 
 def test_second_derivatives_of_a_module_are_checked() -> None:
-    assert gradgradcheck(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)), normal(3, 2)).ok
+    assert gradgradcheck(
+        nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)), normal(3, 2)
+    ).ok
 
 
 def test_an_op_without_a_second_derivative_is_named() -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from ..core.aval import DType, Shape
 from ..errors import DataError
 
-ELEMENT_TYPES: Final = {
+ELEMENT_TYPES: Final[dict[int, DType]] = {
     0x08: np.dtype(np.uint8),
     0x09: np.dtype(np.int8),
     0x0B: np.dtype(np.int16),
@@ -60,7 +60,7 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> np.
     """
     path = Path(path)
     try:
-        with path.open("rb", opener=_open_regular) as raw:
+        with open(path, "rb", opener=_open_regular) as raw:
             size = os.fstat(raw.fileno()).st_size
             zipped = raw.read(2) == _GZIP_MAGIC
             raw.seek(0)

@@ -134,7 +134,8 @@ class SubsetRandomSampler(Sampler):
         self.seed = seed
 
     def order(self, epoch: int) -> Indices:
-        return self.indices[permutation(len(self.indices), self.seed, epoch)]
+        order: Indices = self.indices[permutation(len(self.indices), self.seed, epoch)]
+        return order
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -164,7 +165,7 @@ class WeightedRandomSampler(Sampler):
         self.replacement = replacement
         self.seed = seed
         usable = int(np.count_nonzero(self.weights > 0))
-        bad = self.weights.ndim != 1 or not np.isfinite(self.weights).all()
+        bad = self.weights.ndim != 1 or not np.isfinite(self.weights.sum())
         if bad or (self.weights < 0).any() or not usable:
             raise ArgumentError(
                 "these weights are not probabilities",
@@ -183,7 +184,8 @@ class WeightedRandomSampler(Sampler):
             draws = _uniform(self.num_samples, self.seed, epoch) * total[-1]
             # Rounding may give total[-1] itself, which is beyond the last sample.
             last = int(np.flatnonzero(self.weights)[-1])
-            return np.minimum(np.searchsorted(total, draws, side="right"), last)
+            chosen: Indices = np.minimum(np.searchsorted(total, draws, side="right"), last)
+            return chosen
         u = _uniform(len(self.weights), self.seed, epoch)
         arrival = np.full(len(u), np.inf)
         positive = self.weights > 0
@@ -235,8 +237,11 @@ def positive_batch_size(batch_size: Any) -> int:
 
 def _uniform(n: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """n numbers uniform on [0, 1), 53 random bits each."""
-    return cast(Any, philox.uniform(*_place(seed, epoch), n, np.float64))
+    drawn: np.ndarray[Any, np.dtype[np.float64]]
+    drawn = philox.uniform(*_place(seed, epoch), n, np.float64)
+    return drawn
 
 
 def _uniform_indices(high: int, n: int, seed: int, epoch: int) -> Indices:
-    return np.minimum((_uniform(n, seed, epoch) * high).astype(np.int64), high - 1)
+    drawn: Indices = np.minimum((_uniform(n, seed, epoch) * high).astype(np.int64), high - 1)
+    return drawn

@@ -206,7 +206,7 @@ def softplus(x: V, beta: float = 1.0, threshold: float = 20.0) -> V:
     most). Raises ArgumentError if `beta` is zero.
 
     >>> softplus(tensor([-1e4, 0.0, 1e4]))
-    tensor([0.0000000e+00, 6.9314718e-01, 1.0000000e+04])
+    tensor([0.0000e+00, 6.9315e-01, 1.0000e+04])
     """
     if beta == 0:
         raise ArgumentError("softplus needs a nonzero beta", got="beta=0", at=user_line())
@@ -233,7 +233,7 @@ def gelu(x: V, approximate: str = "none") -> V:
     for another name. Source: D. Hendrycks, K. Gimpel, Gaussian error linear units, 2016, section 2.
 
     >>> gelu(tensor([-1.0, 0.0, 1.0]))
-    tensor([-0.15865526,  0.        ,  0.84134474])
+    tensor([-0.1587,  0.0000,  0.8413])
     """
     if approximate not in ("none", "tanh"):
         raise ArgumentError(

@@ -127,7 +127,7 @@ def _target(x: Any, output_size: OutputSize, rank: int) -> Shape:
     return tuple(n if m is None else int(m) for m, n in zip(wanted, size, strict=True))
 
 
-def _means(x: Any, out: Shape) -> Any:
+def _means(x: V, out: Shape) -> V:
     shape, rank = shape_of(x), len(out)
     size = shape[len(shape) - rank :]
     if all(m and n % m == 0 for n, m in zip(size, out, strict=True)):
@@ -139,10 +139,13 @@ def _means(x: Any, out: Shape) -> Any:
     return x
 
 
-def _means_along(x: Any, axis: int, m: int) -> Any:
+def _means_along(x: V, axis: int, m: int) -> V:
+    whole: Any = x
     before = (slice(None),) * axis
-    parts = [reduce.mean(x[(*before, part)], axis, True) for part in _bins(x.shape[axis], m)]
-    return joining.concatenate(parts, axis) if parts else x[(*before, slice(0, 0))]
+    if m == 0:
+        return whole[(*before, slice(0, 0))]  # type: ignore[no-any-return]  # of x's kind
+    parts = [whole[(*before, part)] for part in _bins(whole.shape[axis], m)]
+    return joining.concatenate([reduce.mean(part, axis, True) for part in parts], axis)
 
 
 def _maxima(x: Any, out: Shape, return_indices: bool) -> Any:

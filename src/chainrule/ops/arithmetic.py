@@ -229,21 +229,22 @@ class Remainder(Elementwise):
     forward: ClassVar[Any] = np.remainder
 
     def partial(self, i: int, xs: Sequence[Data], y: Data) -> Data:
-        return 1.0 if i == 0 else -floor(div(xs[0], xs[1]))
+        return 1.0 if i == 0 else -floor_divide(xs[0], xs[1])
 
 
 class Logaddexp(Elementwise):
-    """y = log(eᵃ + eᵇ), without overflow;  dy/da = eᵃ⁻ʸ, dy/db = eᵇ⁻ʸ."""
+    """y = log(eᵃ + eᵇ), without overflow;  dy/da = sigmoid(a - b), dy/db = sigmoid(b - a)."""
 
     floating = True
-    needs = BOTH
     expr = "maximum({0}, {1}) + log1p(exp(-abs({0} - {1})))"
-    math = ("exp({0} - {y})", "exp({1} - {y})")
+    math = ("1 / (1 + exp({1} - {0}))", "1 / (1 + exp({0} - {1}))")
     domain = _PAIR
     forward: ClassVar[Any] = np.logaddexp
 
     def partial(self, i: int, xs: Sequence[Data], y: Data) -> Data:
-        return elementwise.exp(xs[i] - where(isinf(y), 0.0, y))
+        lead = xs[i] - xs[1 - i]
+        equal_infinities = logical_and(isnan(lead), eq(xs[0], xs[1]))
+        return elementwise.sigmoid(where(equal_infinities, 0.0, lead))
 
 
 class Hypot(Elementwise):
@@ -290,7 +291,7 @@ def div(a: V, b: Any) -> V:
     x/0 is ±inf and 0/0 NaN, as IEEE 754 has it.
 
     >>> div(tensor([1, 3]), 2)
-    tensor([0.5, 1.5])
+    tensor([0.5000, 1.5000])
     """
     return apply(DIV, a, b)
 
@@ -342,9 +343,9 @@ def remainder(a: V, b: Any) -> V:
 
 
 def logaddexp(a: V, b: Any) -> V:
-    """log(eᵃ + eᵇ), elementwise, without overflow.  ∂/∂a = eᵃ⁻ʸ, ∂/∂b = eᵇ⁻ʸ.
+    """log(eᵃ + eᵇ), elementwise, without overflow.  ∂/∂a = sigmoid(a - b), ∂/∂b = sigmoid(b - a).
 
-    Two operands of -inf give -inf, with derivative 0.
+    Equal operands, infinite ones too, have the derivative 1/2 each.
     """
     return apply(LOGADDEXP, a, b)
 

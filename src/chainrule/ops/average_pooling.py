@@ -76,9 +76,8 @@ class AverageSpread(Linear):
     floating = True
 
     def infer(self, *xs: Any) -> Aval:
-        return Aval(
-            (*window.split_shape(shape_of(xs[0]), self.window.rank)[0], *self.size), xs[0].dtype
-        )
+        lead = window.split_shape(shape_of(xs[0]), self.window.rank)[0]
+        return Aval((*lead, *self.size), xs[0].dtype)
 
     def forward(self, *xs: Any) -> Any:
         w = self.window
@@ -161,7 +160,7 @@ def avg_pool2d(
     return _average(x, w, padding, count_include_pad, divisor_override)
 
 
-def _average(x: Any, w: Window, padding: Sizes, include: bool, divisor: int | None) -> Any:
+def _average(x: V, w: Window, padding: Sizes, include: bool, divisor: int | None) -> V:
     if divisor is not None and divisor == 0:
         raise ArgumentError("divisor_override must not be zero", at=user_line())
     pads = window.ints("padding", padding, w.rank, 0) if include else (0,) * w.rank

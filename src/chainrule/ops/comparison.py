@@ -196,7 +196,7 @@ def eq(a: V, b: Any) -> V:
     """Whether a == b, elementwise, with broadcasting and promotion; boolean, no derivative.
 
     >>> eq(tensor([1, 2, 3]), 2.0)
-    tensor([False,  True, False])
+    tensor([False, True, False])
     """
     return apply(EQ, a, b)
 
@@ -250,7 +250,7 @@ def isnan(x: V) -> V:
     """Whether x is NaN, elementwise. Boolean.
 
     >>> isnan(tensor([0.0, float("nan"), float("inf")]))
-    tensor([False,  True, False])
+    tensor([False, True, False])
     """
     return apply(IS_NAN, x)
 

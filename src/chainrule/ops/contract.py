@@ -25,7 +25,7 @@ from ..core.aval import (
 from ..core.families import Bilinear
 from ..core.sampling import Sample, floats
 from ..errors import ShapeError
-from . import einstein, movement
+from . import arithmetic, einstein, movement
 
 V = TypeVar("V")
 
@@ -145,10 +145,10 @@ def linear(x: V, weight: Any, bias: Any = None) -> V:
     tensor([11.5000])
     """
     if len(shape_of(x)) == 1:
-        y: Any = apply(MatMul(False, False), weight, x)
+        y: V = apply(MatMul(False, False), weight, x)
     else:
         y = apply(MatMul(False, len(shape_of(weight)) > 1), x, weight)
-    return y if bias is None else y + bias  # type: ignore[no-any-return]  # of x's kind
+    return y if bias is None else arithmetic.add(y, bias)
 
 
 def dot(a: V, b: Any) -> V:
@@ -159,7 +159,7 @@ def dot(a: V, b: Any) -> V:
     """
     m, n = len(shape_of(a)), len(shape_of(b))
     if m == 0 or n == 0:
-        return a * b  # type: ignore[operator, no-any-return]  # V stands for what has operators
+        return arithmetic.mul(a, b)
     if n == 1 or m <= 2 >= n:
         return matmul(a, b)
     return einstein.tensordot(a, b, ([m - 1], [n - 2]))

@@ -18,7 +18,7 @@ from ..core.aval import Aval, Data, Shape, describe, result_dtype, shape_of
 from ..core.families import Bilinear
 from ..core.sampling import Sample, floats
 from ..errors import ArgumentError, ShapeError
-from . import lowering, movement
+from . import arithmetic, lowering, movement
 from .window import Sizes, Window, ints, make_window
 
 V = TypeVar("V")
@@ -235,7 +235,7 @@ def conv2d(
 
 
 def _convolve(
-    x: Any,
+    x: V,
     weight: Any,
     bias: Any,
     stride: Sizes,
@@ -243,7 +243,7 @@ def _convolve(
     dilation: Sizes,
     groups: int,
     rank: int,
-) -> Any:
+) -> V:
     _check_weight(weight, groups, rank)
     w = make_window(shape_of(weight)[2:], stride, padding, dilation, rank)
     single = len(shape_of(x)) == rank + 1
@@ -264,17 +264,18 @@ def _check_weight(weight: Any, groups: int, rank: int) -> None:
         raise ArgumentError("groups must be a positive integer", got=repr(groups), at=user_line())
 
 
-def _finished(y: Any, bias: Any, rank: int, single: bool) -> Any:
+def _finished(y: V, bias: Any, rank: int, single: bool) -> V:
     """y with the bias added to each channel, without the axis added to a single image."""
     if bias is not None:
-        if len(shape_of(bias)) != 1 or shape_of(bias)[0] != y.shape[1]:
+        outputs = shape_of(y)[1]
+        if shape_of(bias) != (outputs,):
             raise ShapeError(
                 "the bias of a convolution has one number for each output channel",
-                expected=f"({y.shape[1]},)",
+                expected=f"({outputs},)",
                 got=describe(bias),
                 at=user_line(),
             )
-        y = y + movement.reshape(bias, (-1, *(1,) * rank))
+        y = arithmetic.add(y, movement.reshape(bias, (-1, *(1,) * rank)))
     return movement.squeeze(y, 0) if single else y
 
 
@@ -319,7 +320,7 @@ def conv_transpose2d(
 
 
 def _convolve_transposed(
-    x: Any,
+    x: V,
     weight: Any,
     bias: Any,
     stride: Sizes,
@@ -327,7 +328,7 @@ def _convolve_transposed(
     output_padding: Sizes,
     groups: int,
     dilation: Sizes,
-) -> Any:
+) -> V:
     rank = len(shape_of(weight)) - 2
     _check_weight(weight, groups, rank)
     w = make_window(shape_of(weight)[2:], stride, padding, dilation, rank)

@@ -412,7 +412,7 @@ def tanh(x: V) -> V:
     """Hyperbolic tangent.  dy/dx = 1 - tanh² x.
 
     >>> tanh(tensor([0.0, 1.0, 1e4]))
-    tensor([0.       , 0.7615942, 1.       ])
+    tensor([0.0000, 0.7616, 1.0000])
     """
     return apply(TANH, x)
 
@@ -421,7 +421,7 @@ def sigmoid(x: V) -> V:
     """1 / (1 + e⁻ˣ), exactly 0 and 1 far out.  dy/dx = y (1 - y).
 
     >>> sigmoid(tensor([-1e4, 0.0, 1e4]))
-    tensor([0. , 0.5, 1. ])
+    tensor([0.0000, 0.5000, 1.0000])
     """
     return apply(SIGMOID, x)
 
@@ -431,7 +431,7 @@ def erf(x: V) -> V:
 
     Source: ``error_function``, after W. J. Cody, Math. Comp. 23 (1969).
     >>> erf(tensor([0.0, 0.5, 10.0]))
-    tensor([0.       , 0.5204999, 1.       ])
+    tensor([0.0000, 0.5205, 1.0000])
     """
     return apply(ERF, x)
 

@@ -47,6 +47,7 @@ class Index(Linear):
                 return x.take(arrays[0], axis)
             return x[keys.numpy_key(self.pattern, arrays)]
         except IndexError as error:
+            self.infer(*xs)
             raise IndexRangeError(
                 str(error), got="   ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
             ) from error
@@ -139,6 +140,7 @@ class IndexUpdate(Op):
         try:
             y[keys.numpy_key(self.pattern, arrays)] = v
         except IndexError as error:
+            self.infer(*xs)
             raise IndexRangeError(str(error)) from error
         return y
 

@@ -171,6 +171,7 @@ class Split(Linear):
         return tuple(Aval((*shape[:axis], n, *shape[axis + 1 :]), xs[0].dtype) for n in self.sizes)
 
     def forward(self, *xs: Any) -> Any:
+        self.infer(xs[0])
         parts, start = [], 0
         for n in self.sizes:
             parts.append(xs[0][_along(self.axis, slice(start, start + n))])

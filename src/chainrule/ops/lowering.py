@@ -219,9 +219,9 @@ def _padded(source: Any, window: Window, buffers: dict[str, Any]) -> Any:
     """(N, *size, C) in the middle of a zero frame; a border once cleared stays clear."""
     n, *size, channels = source.shape
     frame = [k + lo + hi for k, (lo, hi) in zip(size, window.padding, strict=True)]
-    buffer = buffers.get("padded")
+    buffer: Any = buffers.get("padded")
     if buffer is None or len(buffer) != n:
         buffer = buffers["padded"] = np.zeros((n, *frame, channels), source.dtype)
-    inside = (slice(lo, lo + k) for k, (lo, _) in zip(size, window.padding, strict=True))
+    inside = [slice(lo, lo + k) for k, (lo, _) in zip(size, window.padding, strict=True)]
     buffer[(slice(None), *inside)] = source
     return buffer

@@ -194,7 +194,7 @@ def var(x: V, dim: reduce.Dim = None, *, correction: float = 1, keepdim: bool = 
     spread is small against their size, such as 1e8 + [0, 1].
 
     >>> var(tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
-    tensor(1.25)
+    tensor(1.2500)
     """
     return apply(Var(reduce.axes_of(x, dim), keepdim, float(correction)), reduce.as_float(x))
 

@@ -17,7 +17,9 @@ from ..core.families import Constant, Fused, Linear
 from ..core.op import OUTPUT, Active, Cotangents
 from ..core.sampling import Sample, distinct, floats
 from ..errors import IndexRangeError, ShapeError
-from . import arithmetic, indexing, movement, reduce
+from . import arithmetic, indexing, lookup, movement, reduce
+
+__all__ = ["argmax", "argmin", "argsort", "cumsum", "sort", "topk"]
 
 V = TypeVar("V")
 
@@ -146,7 +148,7 @@ class Sort(Fused):
 
     def vjp(self, ct: Data, xs: Sequence[Data], y: Data, active: Active) -> Cotangents:
         back = apply(ArgSort(self.axis), y[1])  # the inverse of a permutation is its argsort
-        return (indexing.gather(ct[0], self.axis, back),)
+        return (lookup.gather(ct[0], self.axis, back),)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -114,7 +114,7 @@ def integers(key: int, counter: int, n: int, span: int) -> Any:
     """
     wide = _wide(key, counter, n)
     if span > 2**32:
-        return wide % np.uint64(span)
+        return wide if span == 2**64 else wide % np.uint64(span)
     factor = np.uint64(span)
     carry = ((wide & _LOW) * factor) >> _HALF
     high = wide >> _HALF

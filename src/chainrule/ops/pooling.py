@@ -18,7 +18,7 @@ from ..core.aval import Aval, Data, DType, Shape, shape_of
 from ..core.families import Constant, Fused, Linear
 from ..core.op import Active, Cotangents, Needs
 from ..core.sampling import Sample, distinct, floats, ints
-from . import movement, reduce, window
+from . import movement, reduce, slicing, window
 from .window import Sizes, Window, axis_taps, taps
 
 V = TypeVar("V")
@@ -57,7 +57,7 @@ class MaxPool(Fused):
     def reference(self, *xs: Data) -> tuple[Data, Data]:
         x, w = xs[0], self.window
         lead, size = window.split_shape(x.shape, w.rank)
-        padded = movement.pad(x, (((0, 0),) * len(lead)) + w.padding, -math.inf)
+        padded = slicing.pad(x, (((0, 0),) * len(lead)) + w.padding, -math.inf)
         bare = w._replace(padding=((0, 0),) * w.rank)
         patches = apply(window.Unfold(bare), padded)
         patches = movement.reshape(patches, (*lead, w.taps, *w.output(size)))
@@ -79,8 +79,8 @@ def _winners(x: Any, w: Window) -> tuple[Any, Any]:
     lead, size = window.split_shape(x.shape, w.rank)
     shape = (*lead, *w.output(size))
     low = -math.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    best = np.full_like(x, low, shape=shape)
-    winner = np.zeros_like(best, dtype=_number_dtype(w))
+    best: Any = np.full_like(x, low, shape=shape)
+    winner: Any = np.zeros_like(best, dtype=_number_dtype(w))
     if w.is_padded:
         winner[...] = _first_taps(w, size)
     for t, at, to in taps(w, size):
@@ -112,13 +112,12 @@ class MaxScatter(Linear):
     size: Shape
 
     def infer(self, *xs: Any) -> Aval:
-        return Aval(
-            (*window.split_shape(shape_of(xs[0]), self.window.rank)[0], *self.size), xs[0].dtype
-        )
+        lead = window.split_shape(shape_of(xs[0]), self.window.rank)[0]
+        return Aval((*lead, *self.size), xs[0].dtype)
 
     def forward(self, *xs: Any) -> Any:
         y, winners = xs
-        x = np.zeros_like(y, shape=self.infer(y).shape)
+        x: Any = np.zeros_like(y, shape=self.infer(y).shape)
         disjoint = self.window.is_disjoint
         for t, at, to in taps(self.window, self.size):
             part, source = x[(..., *at)], y[(..., *to)]
@@ -154,7 +153,7 @@ class MaxGather(Linear):
     def forward(self, *xs: Any) -> Any:
         x, winners = xs
         size = window.split_shape(x.shape, self.window.rank)[1]
-        y = np.zeros_like(x, shape=self.infer(x).shape)
+        y: Any = np.zeros_like(x, shape=self.infer(x).shape)
         for t, at, to in taps(self.window, size):
             y[(..., *to)] += _where_equal(winners[(..., *to)], t, x[(..., *at)])
         return y

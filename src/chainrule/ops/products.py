@@ -75,8 +75,8 @@ class ProdOthers(Fused):
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axes in (*reduce.AXES, *reduce.EMPTY):
-            if len(axes) == 1:
-                yield Sample(cls(axes[0]), floats(shape))
+            for axis in axes:
+                yield Sample(cls(axis), floats(shape))
 
 
 def prod(x: V, dim: reduce.Dim = None, keepdim: bool = False) -> V:

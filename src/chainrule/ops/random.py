@@ -18,11 +18,16 @@ from ..core.apply import apply, user_line
 from ..core.aval import Aval, DType, Shape, shape_of
 from ..core.families import Constant
 from ..core.sampling import Draw, Sample
-from ..core.value import Value
+from ..core.value import Value, make_leaf
 from ..errors import ArgumentError, CheckpointError, ShapeError
 from . import arithmetic, comparison, movement, philox, selection
 
 V = TypeVar("V")
+
+__all__ = [
+    "Generator", "bernoulli", "default_generator", "dropout", "feature_dropout", "manual_seed",
+    "normal", "permutation", "rand", "randint", "randn", "uniform",
+]  # fmt: skip
 
 _MASK = 2**64 - 1
 
@@ -218,6 +223,12 @@ def _draw(op: _Random, generator: Generator | None) -> Any:
     return apply(op, new(key), new(counter))
 
 
+def _leaf(value: Any, requires_grad: bool) -> Any:
+    if requires_grad:
+        make_leaf(value)
+    return value
+
+
 def _size(sizes: Sequence[Any]) -> Shape:
     shape = movement.dims(sizes)
     if any(n < 0 for n in shape):
@@ -236,18 +247,28 @@ def _float(dtype: Any) -> DType:
     return chosen
 
 
-def rand(*size: movement.Sizes, dtype: Any = None, generator: Generator | None = None) -> Any:
+def rand(
+    *size: movement.Sizes,
+    dtype: Any = None,
+    generator: Generator | None = None,
+    requires_grad: bool = False,
+) -> Any:
     """Numbers uniform on [0, 1), float32 unless a dtype is given.
 
     >>> rand(2, 3).shape
     (2, 3)
     """
-    return _draw(RandomUniform(_size(size), _float(dtype)), generator)
+    return _leaf(_draw(RandomUniform(_size(size), _float(dtype)), generator), requires_grad)
 
 
-def randn(*size: movement.Sizes, dtype: Any = None, generator: Generator | None = None) -> Any:
+def randn(
+    *size: movement.Sizes,
+    dtype: Any = None,
+    generator: Generator | None = None,
+    requires_grad: bool = False,
+) -> Any:
     """Standard normal numbers (mean 0, variance 1), float32 unless a dtype is given."""
-    return _draw(RandomNormal(_size(size), _float(dtype)), generator)
+    return _leaf(_draw(RandomNormal(_size(size), _float(dtype)), generator), requires_grad)
 
 
 def uniform(

@@ -33,6 +33,8 @@ from ..core.sampling import Sample, bools, distinct, floats
 from ..errors import ChainruleError, DTypeError, ShapeError
 from . import arithmetic, elementwise, movement, ordering
 
+__all__ = ["all", "amax", "amin", "any", "logsumexp", "max", "mean", "min", "sum", "sum_to"]
+
 V = TypeVar("V")
 Dim = int | Sequence[int] | None
 
@@ -63,6 +65,8 @@ def axes_of(x: Any, dim: Dim) -> Axes:
     Raises IndexRangeError for an axis out of range and ShapeError for one named twice.
     """
     try:
+        if dim is None:
+            return tuple(range(len(x.shape)))
         axes = normalize_axes(dim, len(x.shape))
     except ChainruleError as error:
         error.at = user_line()
@@ -348,7 +352,7 @@ def mean(x: V, dim: Dim = None, keepdim: bool = False) -> V:
     """Mean over `dim`, of integers in the default float; NaN of no elements.  dy/dx = 1/n.
 
     >>> mean(tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor(2.5)
+    tensor(2.5000)
     """
     return apply(Mean(axes_of(x, dim), keepdim), x)
 
@@ -404,7 +408,7 @@ def logsumexp(x: V, dim: Dim = None, keepdim: bool = False) -> V:
     """log Σ eˣ over `dim`, without overflow; -inf of no elements.  dy/dx = eˣ⁻ʸ, the softmax.
 
     >>> logsumexp(tensor([1e4, 1e4]))
-    tensor(10000.693)
+    tensor(10000.6934)
     """
     return apply(Logsumexp(axes_of(x, dim), keepdim), as_float(x))
 

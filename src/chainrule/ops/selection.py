@@ -191,7 +191,7 @@ def clip(x: V, min: Any = None, max: Any = None) -> V:
     If min > max, the result is max. Raises ArgumentError without any bound.
 
     >>> clip(tensor([-2.0, 0.5, 2.0]), -1, 1)
-    tensor([-1. ,  0.5,  1. ])
+    tensor([-1.0000,  0.5000,  1.0000])
     """
     if min is None and max is None:
         raise ArgumentError("clip needs min or max", got="neither", at=user_line())

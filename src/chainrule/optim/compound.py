@@ -227,12 +227,14 @@ class OneCycleLR(LRScheduler):
         place = (t - start) / width if width else 1.0
         settings = self.optimizer.param_groups[group]
         if self.cycle_momentum:
-            momentum = self._between(*[settings[name] for name in phase.momenta], place)
+            start_at, end_at = (settings[name] for name in phase.momenta)
+            momentum = self._between(start_at, end_at, place)
             if self.use_beta1:
                 settings["betas"] = (momentum, *settings["betas"][1:])
             else:
                 settings["momentum"] = momentum
-        return self._between(*[settings[name] for name in phase.rates], place)
+        start_at, end_at = (settings[name] for name in phase.rates)
+        return self._between(start_at, end_at, place)
 
     first_rate = rate
 

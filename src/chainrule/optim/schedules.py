@@ -59,7 +59,7 @@ class LRScheduler(Schedule):
     the groups must then hold their ``initial_lr``, as a loaded optimizer state does.
     """
 
-    saved = ("last_epoch", "base_lrs")
+    saved: ClassVar[tuple[str, ...]] = ("last_epoch", "base_lrs")
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         super().__init__(optimizer)

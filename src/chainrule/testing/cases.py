@@ -22,7 +22,10 @@ Array: TypeAlias = NDArray[Any]
 
 
 class Case:
-    """A sample with its arrays drawn: inputs, a cotangent per output, a direction per input."""
+    """A sample with its arrays drawn: inputs, a cotangent per output, a direction per input.
+
+    `wrt` are the inputs to differentiate: floats, unless a value is NaN (the mean of nothing).
+    """
 
     def __init__(self, sample: Sample, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -35,7 +38,8 @@ class Case:
             _read_only(direction(y, rng)) if y.dtype.kind == "f" else None for y in self.outs
         ]
         self.wrt: list[int] = []
-        if self.op.differentiable and any(ct is not None for ct in self.cts):
+        defined = not any(np.isnan(y).any() for y in self.outs if y.dtype.kind == "f")
+        if defined and self.op.differentiable and any(ct is not None for ct in self.cts):
             self.wrt = [i for i, x in enumerate(self.inputs) if x.dtype.kind == "f"]
         self.dxs = {i: _read_only(direction(self.inputs[i], rng)) for i in self.wrt}
 

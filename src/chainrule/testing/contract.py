@@ -347,7 +347,7 @@ def unused_needs(cases: Sequence[Case]) -> str:
     Memory is what it costs: an activation kept for nothing until backward.
     """
     op = next((case.op for case in cases if case.wrt), None)
-    if op is None or op.n_out is not None:
+    if op is None:
         return ""
     most = range(max(len(case.inputs) for case in cases))
     kept = most if op.needs.inputs is None else [i for i in op.needs.inputs if i in most]
@@ -360,28 +360,29 @@ def unused_needs(cases: Sequence[Case]) -> str:
 
 def _idle(case: Case, part: int | str) -> bool:
     """Whether the rules give the same when `part` of what the op declares is withheld."""
+    several = case.op.n_out is not None
     xs: list[Any] = list(case.inputs)
-    y: Any = case.outs[0]
+    y: Any = tuple(case.outs) if several else case.outs[0]
+    ct: Any = case.cts if several else case.cts[0]
+    withheld, without = list(xs), y
     if part == "output":
-        y = Aval(y.shape, y.dtype)
+        avals = tuple(Aval(out.shape, out.dtype) for out in case.outs)
+        without = avals if several else avals[0]
     elif isinstance(part, int):
         if part >= len(xs):
             return True
-        xs[part] = Aval(xs[part].shape, xs[part].dtype)
+        withheld[part] = Aval(xs[part].shape, xs[part].dtype)
     active = [True if i in case.wrt else None for i in range(len(xs))]
     dxs = [case.dxs.get(i) for i in range(len(xs))]
-    ct = case.float_cts[0]
     try:
-        found = case.op.vjp(ct, xs, y, active)
-        want = case.op.vjp(ct, case.inputs, case.outs[0], active)
+        found = [*case.op.vjp(ct, withheld, without, active)]
+        want = [*case.op.vjp(ct, xs, y, active)]
         if type(case.op).jvp is not Op.jvp:
-            found = [*found, case.op.jvp(dxs, xs, y)]
-            want = [*want, case.op.jvp(dxs, case.inputs, case.outs[0])]
+            found.append(case.op.jvp(dxs, withheld, without))
+            want.append(case.op.jvp(dxs, xs, y))
     except Exception:  # noqa: BLE001  whatever it raises, it was touched
         return False
-    return not any(
-        close(a, b, 0.0) for a, b in zip(found, want, strict=True) if a is not None and b is not None
-    )
+    return not any(close(a, b, 0.0) for a, b in zip(found, want, strict=True) if b is not None)
 
 
 def _difference(case: Case, i: int) -> numeric.Difference:

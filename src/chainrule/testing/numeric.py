@@ -151,8 +151,9 @@ class _Tableau:
         self._row = row
 
     def _rounding(self, h: float) -> Vector:
-        """What rounding of f may amount to in a difference; nothing where f did not move at all."""
-        return np.where(self._moves, _ROUNDOFF * MACHINE_EPSILON * self._magnitude / h, 0.0)
+        """What rounding may amount to: of f, over h; of a rule, where f did not move at all."""
+        rounding = _ROUNDOFF * MACHINE_EPSILON * self._magnitude
+        return np.where(self._moves, rounding / h, rounding)
 
     def _one_sided(self, h: float, plus: Vector, minus: Vector) -> None:
         self._gap_before = self._gap

@@ -125,7 +125,8 @@ class Trainer:
         with Interruption() as interruption, _mode(self.model, training=True):
             try:
                 run.tell("on_fit_start")
-                for fit.epoch in range(first, epochs + 1):
+                for number in range(first, epochs + 1):
+                    fit.epoch = number
                     if seed is not None:
                         random.manual_seed(fold_seed(seed, fit.epoch))
                     run.epoch(loader, seed, validation, interruption)
@@ -179,7 +180,8 @@ class Trainer:
         if not outputs:
             raise TrainingError("there are no samples to predict from")
         with recording(False):
-            return ops.concatenate(outputs, 0)
+            joined: Tensor = ops.concatenate(outputs, 0)
+        return joined
 
 
 @final
@@ -219,7 +221,9 @@ class _Run:
             metric.reset()
         self.display.start_epoch(fit.epoch, fit.epochs, _length(loader))
         self.tell("on_epoch_start")
-        for fit.batch, batch in enumerate(_epoch_of(loader, fit.epoch, seed), start=1):
+        fit.batch = 0
+        for batch in _epoch_of(loader, fit.epoch, seed):
+            fit.batch += 1
             self._step(batch, mean, metrics)
             if interruption.requested or fit.history.stopped:
                 break
@@ -279,8 +283,8 @@ class _Run:
         if schedule is None or moment != self.trainer.schedule_every:
             return
         if isinstance(schedule, ReduceLROnPlateau):
-            known = self.fit.metrics
-            schedule.step(known.get("val_loss", known.get("loss", self.fit.loss)))
+            known = self.fit.metrics if moment == "epoch" else {"loss": self.fit.loss}
+            schedule.step(known.get("val_loss", known["loss"]))
         else:
             schedule.step()
 

@@ -73,7 +73,7 @@ class Accuracy(Metric):
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         scores, truth = outputs.array, targets.array
-        if scores.shape == truth.shape or scores.shape == (*truth.shape, 1):
+        if scores.shape in (truth.shape, (*truth.shape, 1)):
             right = (scores.reshape(truth.shape) > self.threshold) == (truth > 0.5)
         else:
             _check_classes(outputs, targets)

@@ -1,7 +1,7 @@
 """Files of tensors: safetensors, written whole or not at all, and distrusted when they are read.
 
 Nothing but safetensors and JSON is ever read, so loading cannot run code. A file is written beside
-its place, flushed to the disk and renamed: a crash at any moment leaves the old file or the new one.
+its place, flushed to the disk and renamed: a crash at any moment leaves the old file or the new.
 A digest of names, shapes, numbers and notes goes along, because safetensors itself has none and a
 flipped bit in a weight would pass unseen.
 """
@@ -138,7 +138,7 @@ def _digest(arrays: Arrays, notes: str) -> str:
     for name in sorted(arrays):
         a = arrays[name]
         sha.update(json.dumps([name, a.dtype.name, a.shape]).encode())
-        sha.update(memoryview(a.reshape(-1).view(np.uint8)))
+        sha.update(a.reshape(-1).view(np.uint8).data)
     return sha.hexdigest()
 
 
@@ -185,11 +185,11 @@ def _span(name: str, entry: Any, path: Path) -> tuple[int, int]:
     """First byte of a tensor and the one after its last, if shape and dtype agree with them."""
     if not isinstance(entry, dict) or len(name.encode("utf-8", "replace")) > MAX_NAME:
         raise _damaged(path, "an entry of its header is not what it should be")
-    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    shape, offsets = _counts(entry.get("shape")), _counts(entry.get("data_offsets"))
     itemsize = _ITEMSIZE.get(str(entry.get("dtype")))
     if itemsize is None:
         raise _damaged(path, f"{name[:80]} is of an unknown type {str(entry.get('dtype'))[:20]}")
-    if not (_counts(shape, MAX_NDIM) and _counts(offsets, 2) and len(offsets) == 2):
+    if shape is None or offsets is None or len(shape) > MAX_NDIM or len(offsets) != 2:
         raise _damaged(path, f"{name[:80]} has no proper shape and place")
     begin, stop = offsets
     if stop - begin != math.prod(shape) * itemsize:
@@ -197,13 +197,10 @@ def _span(name: str, entry: Any, path: Path) -> tuple[int, int]:
     return begin, stop
 
 
-def _counts(values: Any, longest: int) -> bool:
-    """Whether `values` is a list of at most so many whole numbers from 0 to 2⁶³."""
-    return (
-        isinstance(values, list)
-        and len(values) <= longest
-        and all(type(v) is int and 0 <= v < 2**63 for v in values)
-    )
+def _counts(values: Any) -> list[int] | None:
+    """`values` if it is a list of whole numbers from 0 to 2⁶³, else None."""
+    fits = isinstance(values, list) and all(type(v) is int and 0 <= v < 2**63 for v in values)
+    return values if fits else None
 
 
 def _json_object(text: str | bytes, path: Path) -> dict[str, Any]:
