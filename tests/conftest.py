@@ -6,22 +6,31 @@ from typing import Any
 
 import pytest
 
-summary_lines = pytest.StashKey[list[str]]()
+counts_key = pytest.StashKey[dict[str, int]]()
+
+SUMMARY = (
+    ("ops", "ops registered {}"),
+    ("gradients", "gradient checks {} (>= 3000)"),
+    ("seconds", "second-order checks {}"),
+    ("comparisons", "comparisons in all {}"),
+    ("planted", "planted wrong rules {}"),
+    ("caught", "caught {}"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[summary_lines] = []
+    config.stash[counts_key] = {}
 
 
 @pytest.fixture(scope="session")
-def say_at_the_end(request: pytest.FixtureRequest) -> list[str]:
-    """Lines appended to this list are printed after the last test."""
-    return request.config.stash[summary_lines]
+def contract_counts(request: pytest.FixtureRequest) -> dict[str, int]:
+    """Counts put here under the names of ``SUMMARY`` are printed after the last test."""
+    return request.config.stash[counts_key]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    lines = config.stash.get(summary_lines, [])
-    if lines:
+    counts = config.stash.get(counts_key, {})
+    said = [text.format(counts[name]) for name, text in SUMMARY if name in counts]
+    if said:
         terminalreporter.section("contract of the ops")
-        for line in lines:
-            terminalreporter.write_line(line)
+        terminalreporter.write_line(", ".join(said))

@@ -52,16 +52,14 @@ from .creation import (  # noqa: E402
     zeros,
     zeros_like,
 )
-from .ops import *  # noqa: E402, F403  every op is public here, as in NumPy and PyTorch
-from .tensor import (  # noqa: E402
-    Tensor,
-    as_tensor,
+from .grad_mode import (  # noqa: E402
     enable_grad,
     is_grad_enabled,
     no_grad,
     set_grad_enabled,
-    tensor,
 )
+from .ops import *  # noqa: E402, F403  every op is public here, as in NumPy and PyTorch
+from .tensor import Tensor, as_tensor, tensor  # noqa: E402
 
 if TYPE_CHECKING:
     from . import cli, compile, data, nn, optim, testing, train  # noqa: A004

@@ -61,7 +61,7 @@ class Methods:
         return ops.div(other, self)
 
     def __floordiv__(self, other: Any) -> Self:
-        return ops.floor(ops.div(self, other))
+        return ops.floor_divide(self, other)
 
     def __mod__(self, other: Any) -> Self:
         return ops.remainder(self, other)
@@ -95,6 +95,9 @@ class Methods:
 
     def __or__(self, other: Any) -> Self:
         return ops.logical_or(self, other)
+
+    def __xor__(self, other: Any) -> Self:
+        return ops.logical_xor(self, other)
 
     def __eq__(self, other: Any) -> Self:  # type: ignore[override]  # elementwise, as in NumPy
         return ops.eq(self, other)
@@ -165,8 +168,11 @@ class Methods:
     def ceil(self) -> Self:
         return ops.ceil(self)
 
-    def round(self) -> Self:
-        return ops.round(self)
+    def round(self, decimals: int = 0) -> Self:
+        return ops.round(self, decimals)
+
+    def trunc(self) -> Self:
+        return ops.trunc(self)
 
     def clip(self, min: Any = None, max: Any = None) -> Self:
         return ops.clip(self, min, max)

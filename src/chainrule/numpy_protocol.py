@@ -29,7 +29,9 @@ UFUNCS: dict[np.ufunc, Function] = {
     np.log: ops.log, np.log2: ops.log2, np.log10: ops.log10, np.log1p: ops.log1p, np.expm1: ops.expm1,
     np.sqrt: ops.sqrt, np.sin: ops.sin, np.cos: ops.cos, np.tan: ops.tan, np.arcsin: ops.asin,
     np.arccos: ops.acos, np.arctan: ops.atan, np.arctan2: ops.atan2, np.sinh: ops.sinh,
-    np.cosh: ops.cosh, np.tanh: ops.tanh, np.matmul: ops.matmul,
+    np.cosh: ops.cosh, np.tanh: ops.tanh, np.matmul: ops.matmul, np.hypot: ops.hypot,
+    np.floor_divide: ops.floor_divide, np.logaddexp: ops.logaddexp,
+    np.logical_xor: ops.logical_xor,
 }  # fmt: skip
 """NumPy's universal functions and the ops that compute them."""
 
@@ -94,6 +96,7 @@ FUNCTIONS: dict[Function, Function] = {
     np.amax: _extremum(ops.amax), np.amin: _extremum(ops.amin),
     np.var: _moment(ops.var), np.std: _moment(ops.std),
     np.argmax: _reduction(ops.argmax), np.argmin: _reduction(ops.argmin),
+    np.argsort: lambda a, axis=-1: ops.argsort(a, axis),
     np.cumsum: lambda a, axis=0: ops.cumsum(a, axis), np.sort: _sort,
     np.reshape: lambda a, shape: ops.reshape(a, shape), np.ravel: lambda a: a.reshape(-1),
     np.transpose: _transpose, np.moveaxis: ops.movedim,

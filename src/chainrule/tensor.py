@@ -7,26 +7,21 @@ numbers that forward used, and the "modified by an in-place operation" class of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from functools import wraps
-from typing import Any, NoReturn, ParamSpec, Self, TypeVar
+from collections.abc import Callable
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from . import config
 from .core.apply import user_line
 from .core.aval import Array, DType, describe
-from .core.value import Node, Value, make_leaf, recording, tape
+from .core.value import Node, Value, make_leaf, tape
 from .engine.reverse import seed, sweep
 from .errors import ArgumentError, DTypeError, GradientError, InPlaceError, ShapeError
 from .methods import Methods
 from .numpy_protocol import dispatch_function, dispatch_ufunc
 from .ops import arithmetic, indexing, movement
 from .printing import format_tensor
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Tensor(Methods, Value):
@@ -266,7 +261,7 @@ class Tensor(Methods, Value):
 
     def item(self) -> Any:
         """The one element as a Python number. Raises ShapeError if there are more."""
-        if self.array.size != 1:
+        if self.numel() != 1:
             raise ShapeError(
                 "item() needs a tensor of one element", got=describe(self), at=user_line()
             )
@@ -426,52 +421,3 @@ def as_tensor(data: Any, dtype: DType | type | None = None) -> Tensor:
     if isinstance(data, Tensor):
         return data.to(dtype) if dtype is not None else data
     return Tensor(data, dtype)
-
-
-class no_grad(AbstractContextManager["no_grad"]):  # noqa: N801  PyTorch's name
-    """Context manager and decorator under which nothing is recorded.
-
-    >>> x = tensor(2.0, requires_grad=True)
-    >>> with no_grad():
-    ...     (x * x).requires_grad
-    False
-    """
-
-    enabled = False
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
-    def __enter__(self) -> Self:
-        self._before.append(tape.recording)
-        tape.recording = self.enabled
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        tape.recording = self._before.pop()
-
-    def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
-        @wraps(fn)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            with recording(self.enabled):
-                return fn(*args, **kwargs)
-
-        return wrapper
-
-
-class enable_grad(no_grad):  # noqa: N801  PyTorch's name
-    """Context manager and decorator under which operations are recorded again."""
-
-    enabled = True
-
-
-@contextmanager
-def set_grad_enabled(enabled: bool) -> Iterator[None]:
-    """Record operations in the block if `enabled`."""
-    with recording(enabled):
-        yield
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations are recorded in this thread."""
-    return tape.recording

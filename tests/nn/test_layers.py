@@ -58,6 +58,7 @@ SHAPES: list[tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...], in
     (lambda: nn.Dropout2d(0.3), (2, 3, 4, 4), (2, 3, 4, 4), 0),
     (lambda: nn.BatchNorm1d(3), (5, 3), (5, 3), 6),
     (lambda: nn.BatchNorm1d(3, affine=False), (5, 3, 4), (5, 3, 4), 0),
+    (lambda: nn.BatchNorm2d(3, bias=False), (5, 3, 4, 4), (5, 3, 4, 4), 3),
     (lambda: nn.BatchNorm2d(3), (5, 3, 4, 4), (5, 3, 4, 4), 6),
     (lambda: nn.LayerNorm(4), (2, 3, 4), (2, 3, 4), 8),
     (lambda: nn.LayerNorm((3, 4), bias=False), (2, 3, 4), (2, 3, 4), 12),
@@ -223,9 +224,7 @@ EXTRAS = {
     "Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))": nn.Conv2d(1, 2, 3),
     "Conv2d(2, 2, kernel_size=(3, 1), stride=(2, 2), padding=(1, 0), dilation=(2, 2), groups=2, "
     "bias=False)": nn.Conv2d(2, 2, (3, 1), 2, (1, 0), 2, 2, False),
-    "Conv1d(1, 2, kernel_size=(3,), stride=(1,), padding='same')": nn.Conv1d(
-        1, 2, 3, padding="same"
-    ),
+    "Conv1d(1, 2, kernel_size=(3,), stride=(1,), padding=same)": nn.Conv1d(1, 2, 3, padding="same"),
     "ConvTranspose2d(1, 2, kernel_size=(2, 2), stride=(2, 2), output_padding=(1, 1))": (
         nn.ConvTranspose2d(1, 2, 2, 2, output_padding=1)
     ),
@@ -233,10 +232,10 @@ EXTRAS = {
     "AvgPool2d(kernel_size=2, stride=2, padding=0)": nn.AvgPool2d(2),
     "AdaptiveAvgPool2d(output_size=(1, 1))": nn.AdaptiveAvgPool2d((1, 1)),
     "Dropout(p=0.5, inplace=False)": nn.Dropout(),
-    "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)": (
+    "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)": (
         nn.BatchNorm2d(3)
     ),
-    "LayerNorm((4,), eps=1e-05, elementwise_affine=True)": nn.LayerNorm(4),
+    "LayerNorm((4,), eps=1e-05, elementwise_affine=True, bias=True)": nn.LayerNorm(4),
     "Embedding(5, 3, padding_idx=0)": nn.Embedding(5, 3, 0),
     "LSTM(2, 3, num_layers=2, batch_first=True)": nn.LSTM(2, 3, 2, batch_first=True),
     "RNN(2, 3)": nn.RNN(2, 3),

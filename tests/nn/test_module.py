@@ -76,7 +76,8 @@ def test_gradients_of_a_shared_parameter_add_up() -> None:
 def test_assigning_replaces_and_none_empties() -> None:
     net = Net()
     net.fc1 = nn.Linear(4, 3)
-    assert [name for name, _ in net.named_children()] == ["fc2", "fc1"]
+    assert [name for name, _ in net.named_children()] == ["fc1", "fc2"]
+    assert net.fc1.out_features == 3
     net.fc1.bias = None
     assert dict(net.fc1.named_parameters()).keys() == {"weight"}
     assert net.fc1(cr.zeros(1, 4)).tolist() == [[0.0, 0.0, 0.0]]

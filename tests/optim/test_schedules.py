@@ -152,7 +152,7 @@ def test_one_cycle_moves_momentum_against_the_rate() -> None:
         momenta.append(optimizer.param_groups[0]["momentum"])
         schedule.step()
     assert momenta[0] == momenta[10] == pytest.approx(0.95)
-    assert min(momenta) == pytest.approx(0.85, abs=2e-3)
+    assert min(momenta) == pytest.approx(0.85, abs=3e-3)
     adam = optim.Adam([cr.tensor([1.0], requires_grad=True)])
     optim.OneCycleLR(adam, 0.5, total_steps=11)
     assert adam.param_groups[0]["betas"] == (0.95, 0.999)
@@ -211,7 +211,7 @@ def test_plateau_improvement_must_exceed_the_threshold() -> None:
 def test_plateau_cools_down_and_stops_at_the_least_rate() -> None:
     schedule = optim.ReduceLROnPlateau(make_optimizer(), patience=0, cooldown=2, min_lr=0.04)
     assert reductions(schedule, [1.0] * 12) == [1]
-    assert schedule.get_last_lr() == [0.04]
+    assert schedule.get_last_lr() == pytest.approx([0.04])
     cooling = optim.ReduceLROnPlateau(make_optimizer(), patience=0, cooldown=2)
     assert reductions(cooling, [1.0] * 8) == [1, 4, 7]
 

@@ -313,6 +313,28 @@ def test_a_wrong_parameter_gradient_is_reported_by_name() -> None:
         gradcheck(Scale(), normal(2))
 
 
+def test_the_network_of_the_sources_passes() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(0.5), nn.Linear(1600, 10),
+    )  # fmt: skip
+    target = cr.tensor([3, 8])
+
+    class Loss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.cross_entropy(self.net(x), target)
+
+    result = gradcheck(Loss(), cr.tensor(np.random.default_rng(0).uniform(size=(2, 1, 28, 28))))
+    assert [a.name for a in result.arguments] == [
+        "x", "net.0.weight", "net.0.bias", "net.3.weight", "net.3.bias", "net.8.weight", "net.8.bias",
+    ]  # fmt: skip
+
+
 def test_frozen_parameters_are_not_checked() -> None:
     layer = nn.Linear(2, 2)
     layer.bias.requires_grad_(False)

@@ -44,6 +44,7 @@ def test_polynomials_take_four_evaluations() -> None:
 def test_infinities_that_do_not_move_have_derivative_zero() -> None:
     found = difference(lambda x: np.array([x[0], -np.inf]), [1.0])
     assert found.value == pytest.approx([1.0, 0.0])
+    assert np.isfinite(found.noise).all()
 
 
 @pytest.mark.parametrize("f", [np.abs, lambda x: np.maximum(x, 0), np.floor, np.sign, np.sqrt])

@@ -117,7 +117,9 @@ class DataLoader:
         elif self.sampler is not None:
             order = np.fromiter(self.sampler, np.int64)
         elif self.shuffle:
-            order = permutation(n, draw_seed(self.generator) if seed is None else seed, epoch)
+            # Without a seed the draw alone decides, whatever the epoch.
+            key = (draw_seed(self.generator), 0) if seed is None else (seed, epoch)
+            order = permutation(n, *key)
         if self.batch_size is None:
             return iter(range(n) if order is None else order.tolist())
         return self._cut(n if order is None else len(order), self.batch_size, order)

@@ -6,6 +6,7 @@ section 3). The walk is iterative, in reverse topological order, and linear in t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -229,7 +230,7 @@ def seed(output: Value, cotangent: Any, *, as_value: bool = False) -> Data:
     shape. With `as_value` it comes as a Value, for a pass that is recorded.
     """
     if cotangent is None:
-        if output.array.size != 1:
+        if math.prod(output.shape) != 1:
             raise GradientError(
                 "a gradient of many elements at once needs a direction",
                 expected="a scalar, or gradient= of the same shape",

@@ -28,6 +28,7 @@ from ..ops import (
     conv_transpose2d,
     layer_norm,
     linear,
+    logsigmoid,
     max_pool1d,
     max_pool2d,
     sigmoid,
@@ -136,11 +137,6 @@ def gelu(input: Any, approximate: str = "none") -> Any:
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + e^(βx)) / β, and x itself where βx > threshold."""
     return ops.softplus(input, beta, threshold)
-
-
-def logsigmoid(input: Any) -> Any:
-    """log σ(x) = -log(1 + e⁻ˣ), without overflow."""
-    return -ops.softplus(-input)
 
 
 def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:

@@ -39,8 +39,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     1 for linear layers and sigmoid, 5/3 for tanh, √2 for relu, √(2 / (1 + a²)) for leaky_relu with
     slope a = `param` (default 0.01), 3/4 for selu.
 
-    >>> round(cr.nn.init.calculate_gain("relu"), 4)
-    1.4142
+    >>> f"{cr.nn.init.calculate_gain('relu'):.4f}"
+    '1.4142'
     """
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param

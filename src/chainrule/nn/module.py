@@ -88,10 +88,10 @@ class Module:
 
     def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, Parameter):
-            self._forget(name)
+            self._make_room(name, "_parameters")
             self.register_parameter(name, value)
         elif isinstance(value, Module):
-            self._forget(name)
+            self._make_room(name, "_modules")
             self.register_module(name, value)
         elif (members := self._holder(name)) is None:
             object.__setattr__(self, name, value)
@@ -124,14 +124,16 @@ class Module:
                 return held  # type: ignore[no-any-return]  # a dictionary of members
         return None
 
-    def _forget(self, name: str) -> None:
-        """Make room for a parameter or module of this name."""
-        if "_parameters" not in self.__dict__:
+    def _make_room(self, name: str, members: str) -> None:
+        """Drop what else has this name; a member of the same kind is replaced in its place."""
+        if members not in self.__dict__:
             raise AttributeError(
                 f"call super().__init__() in {type(self).__name__}.__init__ "
                 f"before assigning {name!r}"
             )
-        if name in self.__dict__ or self._holder(name) is not None:
+        if name not in self.__dict__[members] and (
+            name in self.__dict__ or self._holder(name) is not None
+        ):
             delattr(self, name)
 
     def _check_name(self, name: str, kind: str) -> None:

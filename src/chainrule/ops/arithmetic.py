@@ -329,7 +329,7 @@ def pow(a: V, b: Any) -> V:
     >>> pow(tensor([1.0, 2.0, 3.0]), 2)
     tensor([1., 4., 9.])
     """
-    if type(b) in SCALARS and type(a) not in SCALARS and (type(b) is int or _is_float(a)):
+    if (type(b) is int or type(b) is float) and _keeps_dtype(a, b):
         if b == 2:
             return apply(SQUARE, a)
         if b == 0.5:
@@ -355,8 +355,10 @@ def hypot(a: V, b: Any) -> V:
     return apply(HYPOT, a, b)
 
 
-def _is_float(x: Any) -> bool:
-    return bool(x.dtype.kind == "f")
+def _keeps_dtype(x: Any, number: float) -> bool:
+    """Whether x combined with a Python number keeps its dtype."""
+    kind = "" if type(x) in SCALARS else x.dtype.kind
+    return kind == "f" or (kind in ("i", "u") and type(number) is int)
 
 
 def _not_boolean(name: str, out: Aval) -> Aval:

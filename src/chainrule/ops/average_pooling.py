@@ -95,8 +95,9 @@ class AverageSpread(Linear):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        for w, size in window.pooling_samples():
-            yield Sample(cls(w, w.padding, 0, size), floats((2, *w.output(size))))
+        for w, shape in window.pooling_samples():
+            lead, size = window.split_shape(shape, w.rank)
+            yield Sample(cls(w, w.padding, 0, size), floats((2, *lead, *w.output(size))))
 
 
 def _along(axis: int, part: slice) -> tuple[slice, ...]:

@@ -349,5 +349,10 @@ def _convolve_transposed(
             shape_of(x)[2:], w.stride, w.padding, w.span, extra, strict=True
         )
     )
+    # of sizes that differ by a stride or more, only one is that of x: cut the padding behind it
+    pads = [
+        (lo, hi - n // s * s) for n, s, (lo, hi) in zip(extra, w.stride, w.padding, strict=True)
+    ]
+    w = w._replace(padding=tuple(pads))
     y = apply(ConvolutionInput(w, groups, size), x, weight)
     return _finished(y, bias, rank, single)

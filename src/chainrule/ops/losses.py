@@ -12,13 +12,22 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.apply import apply, user_line
-from ..core.aval import Aval, Data, Shape, describe, shape_of
+from ..core.aval import Aval, Data, describe, shape_of
 from ..core.families import Elementwise, Fused
 from ..core.op import INPUTS, Active, Cotangents, Needs
 from ..core.sampling import Draw, Sample, floats, ints
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from . import activations, arithmetic, comparison, elementwise, indexing, lookup, movement
-from . import probabilities, reduce, selection
+from . import (
+    arithmetic,
+    comparison,
+    elementwise,
+    indexing,
+    lookup,
+    movement,
+    probabilities,
+    reduce,
+    selection,
+)
 
 V = TypeVar("V")
 
@@ -96,8 +105,9 @@ class CrossEntropy(Fused):
             kept, labels = self._kept(xs[1])
             w = _row_weights(weight, kept, labels, log_p.dtype)
             factor = ct[0] / reduce.sum(w) if self.reduction == "mean" else ct[0]
+            factor = selection.where(kept, factor, 0.0)
             if active[0] is not None:
-                scores = self._scores_cotangent(factor, kept, labels, w, weight, log_p)
+                scores = self._scores_cotangent(factor, labels, w, weight, log_p)
                 gx = scores if gx is None else gx + scores
             if weight is not None and active[2] is not None:
                 gw = self._weight_cotangent(factor, kept, labels, weight, loss, log_p)
@@ -109,15 +119,14 @@ class CrossEntropy(Fused):
         return kept, selection.where(kept, labels, 0)
 
     def _scores_cotangent(
-        self, factor: Data, kept: Data, labels: Data, w: Data, weight: Data | None, log_p: Data
+        self, factor: Data, labels: Data, w: Data, weight: Data | None, log_p: Data
     ) -> Data:
-        """a (softmax(x) Σ q - q); `w` has the weight of each row, 0 where the label is ignored."""
+        """a (softmax(x) Σ q - q); `factor` is a, `w` the weight of each row's label."""
         axis, shape = _class_axis(log_p), log_p.shape
         hit = movement.unsqueeze(w * factor * (1.0 - self.smoothing), axis)
         total, spread = hit, None
         if self.smoothing:
-            share = self.smoothing / shape[axis]
-            row = movement.unsqueeze(movement.cast(kept, log_p.dtype) * (factor * share), axis)
+            row = movement.unsqueeze(factor * (self.smoothing / shape[axis]), axis)
             if weight is None:
                 total, spread = hit + row * float(shape[axis]), row
             else:
@@ -140,9 +149,8 @@ class CrossEntropy(Fused):
         gw = apply(lookup.Scatter(0, weight.shape), value, movement.reshape(labels, (-1,)))
         if not self.smoothing:
             return gw
-        spread = movement.unsqueeze(kept, axis)
-        rows = factor if len(factor.shape) == 0 else movement.unsqueeze(factor, axis)
-        spread = selection.where(spread, log_p * rows, 0.0)
+        rows = movement.unsqueeze(kept, axis), log_p * movement.unsqueeze(factor, axis)
+        spread = selection.where(*rows, 0.0)
         others = tuple(a for a in range(log_p.ndim) if a != axis)
         return gw - reduce.sum(spread, others) * (self.smoothing / log_p.shape[axis])
 
@@ -184,7 +192,7 @@ def _class_axis(x: Any) -> int:
 
 def _beside(weight: Data, ndim: int) -> Data:
     """Class weights, placed along the axis of classes of an array of `ndim` axes."""
-    return weight if ndim < 3 else weight.reshape((-1, *(1,) * (ndim - 2)))
+    return weight if ndim < 3 else movement.reshape(weight, (-1, *(1,) * (ndim - 2)))
 
 
 def _row_weights(weight: Data | None, kept: Data, labels: Data, dtype: Any) -> Data:
@@ -208,10 +216,9 @@ def _check_labels(labels: Any, classes: int) -> None:
 def _reduced(loss: V, reduction: str, divisor: Any = None) -> V:
     if reduction == "none":
         return loss
-    total: Any = reduce.sum(loss)
     if reduction == "sum":
-        return total  # type: ignore[no-any-return]  # of loss's kind
-    return reduce.mean(loss) if divisor is None else total / divisor  # type: ignore[no-any-return]
+        return reduce.sum(loss)
+    return reduce.mean(loss) if divisor is None else arithmetic.div(reduce.sum(loss), divisor)
 
 
 def _check_reduction(reduction: str) -> None:
@@ -245,8 +252,8 @@ def cross_entropy(
     """-log softmax(x)_t: how surprising class t is to scores x.  ∂/∂x = softmax(x) - onehot(t).
 
     x (N, C, …) or (C); `target` has class labels (N, …) or (), or probabilities of the shape of x,
-    q, for -Σ_c q_c log softmax(x)_c. `weight` (C) weighs classes; the mean over labels is divided by
-    the sum of their weights, that over probabilities by the number of rows. Rows with label
+    q, for -Σ_c q_c log softmax(x)_c. `weight` (C) weighs classes; the mean over labels is the sum
+    divided by that of their weights, over probabilities by the number of rows. Rows with label
     `ignore_index` do not count. With `label_smoothing` ε the target becomes (1-ε) q + ε/C.
     Finite for scores of ±1e38. The mean over no rows is NaN.
 
@@ -276,14 +283,12 @@ def cross_entropy(
     return outputs[0]  # type: ignore[no-any-return]  # of logits' kind
 
 
-def _soft_cross_entropy(
-    logits: Any, target: Any, weight: Any, reduction: str, smoothing: float
-) -> Any:
+def _soft_cross_entropy(logits: V, target: Any, weight: Any, reduction: str, smoothing: float) -> V:
     """Cross-entropy against probabilities, made of log_softmax."""
     axis = _class_axis(logits)
     if smoothing:
         target = target * (1.0 - smoothing) + smoothing / shape_of(logits)[axis]
-    log_p = probabilities.log_softmax(logits, axis)
+    log_p: Any = probabilities.log_softmax(logits, axis)
     if weight is not None:
         log_p = log_p * _beside(weight, log_p.ndim)
     return _reduced(-reduce.sum(target * log_p, axis), reduction)
@@ -333,7 +338,7 @@ class BinaryCrossEntropyWithLogits(Elementwise):
         return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
 
     def partial(self, i: int, xs: Sequence[Data], y: Data) -> Data:
-        return activations.sigmoid(xs[0]) - xs[1] if i == 0 else -xs[0]
+        return elementwise.sigmoid(xs[0]) - xs[1] if i == 0 else -xs[0]
 
 
 BINARY_CROSS_ENTROPY_WITH_LOGITS = BinaryCrossEntropyWithLogits()

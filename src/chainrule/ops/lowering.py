@@ -177,7 +177,7 @@ def _copy_by_taps(
     """Windows of images with few channels: for each tap one long run along the last axis."""
     n, channels, *size = images.shape
     shape = (groups, window.taps, channels // groups, n, *out)
-    buffer = buffers.get("columns")
+    buffer: Any = buffers.get("columns")
     if buffer is None or buffer.shape != shape:
         buffer = buffers["columns"] = np.zeros(shape, images.dtype)
     source = images.reshape(n, groups, channels // groups, *size).swapaxes(0, 1).swapaxes(1, 2)
@@ -222,6 +222,7 @@ def _padded(source: Any, window: Window, buffers: dict[str, Any]) -> Any:
     buffer: Any = buffers.get("padded")
     if buffer is None or len(buffer) != n:
         buffer = buffers["padded"] = np.zeros((n, *frame, channels), source.dtype)
-    inside = [slice(lo, lo + k) for k, (lo, _) in zip(size, window.padding, strict=True)]
-    buffer[(slice(None), *inside)] = source
+    used = [k + min(hi, 0) for k, (_, hi) in zip(size, window.padding, strict=True)]
+    inside = [slice(lo, lo + k) for k, (lo, _) in zip(used, window.padding, strict=True)]
+    buffer[(slice(None), *inside)] = source[(slice(None), *map(slice, used))]
     return buffer

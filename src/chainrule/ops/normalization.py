@@ -1,4 +1,4 @@
-"""Normalisation: layer norm and batch norm, with the gradients through mean and variance in closed form.
+"""Normalisation: layer norm and batch norm, with gradients through mean and variance.
 
 With x̂ = (x - m) r, r = 1/√(v + ε), and g the cotangent of x̂, for means over the n elements that
 share m and v::
@@ -236,7 +236,7 @@ def layer_norm(
     bias: Any = None,
     eps: float = 1e-5,
 ) -> V:
-    """(x - mean) / √(var + ε) · weight + bias over the last axes, whose shape is `normalized_shape`.
+    """(x - mean) / √(var + ε) · weight + bias over the last axes, of shape `normalized_shape`.
 
     The variance is the biased one. Raises ShapeError if the shapes of x, `weight` or `bias` do not
     end so. Source: Ba, Kiros and Hinton 2016, "Layer normalization", equations 3 and 4.

@@ -135,8 +135,9 @@ class MaxScatter(Linear):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        for w, size in window.pooling_samples(padded=False):
-            out = (2, *w.output(size))
+        for w, shape in window.pooling_samples():
+            lead, size = window.split_shape(shape, w.rank)
+            out = (2, *lead, *w.output(size))
             yield Sample(cls(w, size), (*floats(out), ints(out, w.taps)))
 
 
@@ -164,8 +165,10 @@ class MaxGather(Linear):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        for w, size in window.pooling_samples(padded=False):
-            yield Sample(cls(w), (*floats((2, *size)), ints((2, *w.output(size)), w.taps)))
+        for w, shape in window.pooling_samples():
+            lead, size = window.split_shape(shape, w.rank)
+            out = (2, *lead, *w.output(size))
+            yield Sample(cls(w), (*floats((2, *shape)), ints(out, w.taps)))
 
 
 def _where_equal(winners: Any, t: int, source: Any) -> Any:
@@ -203,8 +206,9 @@ class MaxPositions(Constant):
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
-        for w, size in window.pooling_samples(padded=False):
-            yield Sample(cls(w, size), (ints((2, *w.output(size)), w.taps),))
+        for w, shape in window.pooling_samples(padded=False):
+            lead, size = window.split_shape(shape, w.rank)
+            yield Sample(cls(w, size), (ints((2, *lead, *w.output(size)), w.taps),))
 
 
 def max_pool1d(

@@ -32,7 +32,10 @@ Tap = tuple[int, Box, Box]
 
 
 class Window(NamedTuple):
-    """Kernel, stride, dilation and (before, after) padding along each spatial axis."""
+    """Kernel, stride, dilation and (before, after) padding along each spatial axis.
+
+    Negative padding behind leaves inputs out.
+    """
 
     kernel: Shape
     stride: Shape
@@ -302,6 +305,8 @@ def _samples() -> Iterator[tuple[Window, Shape]]:
         ((2, 2), (3, 3), (1, 1), ((0, 0), (0, 0)), (5, 5)),
         ((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)), (2, 3)),
         ((2, 1), (1, 1), (1, 1), ((0, 0), (0, 0)), (2, 1)),
+        ((3, 3), (2, 2), (1, 1), ((1, 1), (1, 1)), (4, 4)),
+        ((2,), (1,), (1,), ((2, 2),), (1,)),
         ((2, 1, 2), (1, 1, 2), (1, 1, 1), ((1, 0), (0, 0), (0, 1)), (2, 2, 3)),
     ):
         yield Window(kernel, stride, dilation, padding), size

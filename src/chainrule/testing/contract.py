@@ -56,13 +56,16 @@ def close(got: Any, want: Any, rtol: float, scale: float | None = None) -> str:
     with np.errstate(all="ignore"):
         same = (a == b) | (np.isnan(a) & np.isnan(b))
         gap = np.where(same, 0.0, np.abs(a - b))
-        finite = np.abs(b[np.isfinite(b)])
-        size = float(finite.max(initial=0.0)) if scale is None else scale
-        bad = ~(gap <= rtol * size)
+        bad = ~(gap <= rtol * (largest(b) if scale is None else scale))
     if not bad.any():
         return ""
     at = np.unravel_index(int(np.nanargmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
     return f"{a[at]:.12g} instead of {b[at]:.12g} at {[int(i) for i in at]}"
+
+
+def largest(x: Array) -> float:
+    """The largest finite magnitude, 0 if there is none."""
+    return float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
 
 
 def check_shape_rule(case: Case) -> Iterator[Record]:
@@ -152,7 +155,7 @@ def check_adjoint(case: Case) -> Iterator[Record]:
         second = case.pull(case.inputs, other, case.wrt)
         for i, g in case.pull(case.inputs, mixed, case.wrt).items():
             want = 2.0 * case.grads[i] - 0.5 * second[i]
-            size = float((np.abs(case.grads[i]) + np.abs(second[i])).max(initial=0.0)) * 2
+            size = 2.0 * (largest(case.grads[i]) + largest(second[i]))
             yield Record("linear in ct", f"input {i}", close(g, want, EXACT, size))
 
 
@@ -280,7 +283,7 @@ def check_layouts(case: Case) -> Iterator[Record]:
         plain = [None if ct is None else np.array(ct) for ct in cts]
         grads = case.pull(base, plain, case.wrt)
         for i, g in case.pull(arranged, cts, case.wrt).items():
-            size = float(np.abs(grads[i]).max(initial=0.0)) + 1e-3
+            size = largest(grads[i]) + 1e-3
             yield Record("layout", f"{name}: input {i}", close(g, grads[i], EXACT, size))
 
 
@@ -301,7 +304,7 @@ def check_float32(case: Case) -> Iterator[Record]:
     ]
     for i, g in case.pull(single, cts, case.wrt).items() if case.wrt else ():
         wrong = "" if g.dtype == np.float32 else f"gradient of {g.dtype}"
-        size = float(np.abs(case.grads[i]).max(initial=0.0)) + 1e-3
+        size = largest(case.grads[i]) + 1e-3
         wrong = wrong or close(g, case.grads[i], SINGLE, size)
         yield Record("float32", f"input {i}", wrong)
 
@@ -316,7 +319,7 @@ def check_linear(case: Case) -> Iterator[Record]:
         for y, moved, dy in zip(case.floats(case.inputs), case.floats(far), dys, strict=True):
             with np.errstate(invalid="ignore"):
                 step = np.where(moved == y, 0.0, moved - y)
-            size = float(np.abs(np.append(y[np.isfinite(y)], 3.0 * dy)).max(initial=0.0)) * 4
+            size = 4.0 * max(largest(y), largest(3.0 * dy))
             yield Record("linear", f"input {i}", close(step, 3.0 * dy, EXACT, size))
 
 

@@ -152,7 +152,8 @@ class _Tableau:
 
     def _rounding(self, h: float) -> Vector:
         """What rounding may amount to: of f, over h; of a rule, where f did not move at all."""
-        rounding = _ROUNDOFF * MACHINE_EPSILON * self._magnitude
+        magnitude = np.where(np.isfinite(self._magnitude), self._magnitude, 0.0)
+        rounding = _ROUNDOFF * MACHINE_EPSILON * magnitude
         return np.where(self._moves, rounding / h, rounding)
 
     def _one_sided(self, h: float, plus: Vector, minus: Vector) -> None:
@@ -178,10 +179,10 @@ class _Tableau:
             slope = np.fmax(np.abs(self._left), np.abs(self._right))
             noise = self._rounding(self._h)
             stays = self._gap > _KINK_RATIO * self._gap_before
-            kink = stays & (self._gap > _KINK_GAP * slope + 4 * noise)
+            kink = stays & (self._gap > _KINK_GAP * slope + 4 * noise.max(initial=0.0))
             edge = np.isfinite(self._left) ^ np.isfinite(self._right)
             grows = np.abs(self._central) > _JUMP_RATIO * np.abs(self._central_before)
-            jump = grows & (np.abs(self._central) > 4 * noise) & ~self._settled()
+            jump = grows & (np.abs(self._central) > 4 * noise.max(initial=0.0)) & ~self._settled()
         return Difference(
             self._value, self._error, self._noise, kink | edge | jump,
             self._left, self._right, 2 * self._steps,

@@ -117,7 +117,7 @@ def _row(argument: Argument) -> tuple[str, ...]:
     if argument.worst is None:
         return (*start, "-", "-", "-", "-")
     c = argument.worst.comparison
-    error = f"{c.error:.1e}" if c.error else "0"
+    error = f"{c.error:.1e}" if c.error else "rounding"
     mark = "" if argument.ok else f"  ({argument.wrong} wrong)"
     place = argument.worst.place
     return (*start, error + mark, place, f"{c.analytic:.6g}", f"{c.numeric:.6g}")

@@ -52,7 +52,7 @@ class Bar:
             TextColumn("{task.description}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.4f}"),
+            TextColumn("loss {task.fields[loss]}"),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
@@ -63,17 +63,18 @@ class Bar:
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
         self.close()
         self._name = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
-        self._task = self._progress.add_task(self._name, total=steps, loss=float("nan"))
+        self._task = self._progress.add_task(self._name, total=steps, loss="…")
         self._progress.start()
 
     def advance(self, loss: float) -> None:
         if self._task is not None:
-            self._progress.update(self._task, advance=1, loss=loss)
+            self._progress.update(self._task, advance=1, loss=f"{loss:.4f}")
 
     def end_epoch(self, seconds: float, metrics: Mapping[str, float]) -> None:
         self.close()
         told = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        self._progress.console.print(f"{self._name}  {seconds:6.1f} s  {told}", highlight=False)
+        line = f"{self._name}  {seconds:6.1f} s  {told}"
+        self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from .. import config
 from ..core.aval import Shape
@@ -16,7 +17,8 @@ from ..errors import ArgumentError
 from ..nn.module import Module
 from ..tensor import Tensor
 
-_HEADERS = ("layer", "output shape", "parameters")
+_HEADERS = ("module", "layer", "output shape", "parameters")
+_LONGEST = 38
 
 
 class Row(NamedTuple):
@@ -40,14 +42,10 @@ class Summary:
     """All parameters of the model, shared ones once."""
     trainable: int
 
-    def cells(self) -> list[tuple[str, str, str]]:
-        """The lines of the table: layer, output shape, parameters."""
-        lines = [("input", str(self.input_shape), "")]
-        lines += [
-            (row.layer, str(row.shape), f"{row.parameters:,}" if row.parameters else "0")
-            for row in self.rows
-        ]
-        return lines
+    def cells(self) -> list[tuple[str, ...]]:
+        """The lines of the table: module, layer, output shape, parameters."""
+        rows = [(r.path, r.layer, str(r.shape), f"{r.parameters:,}") for r in self.rows]
+        return [("", "input", str(self.input_shape), ""), *rows]
 
     @property
     def total(self) -> str:
@@ -57,17 +55,20 @@ class Summary:
 
     def __str__(self) -> str:
         lines = [_HEADERS, *self.cells()]
-        widths = [max(len(line[i]) for line in lines) for i in range(3)]
-        text = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in lines]
-        rule = "─" * (sum(widths) + 4)
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        text = [
+            "  ".join([*map(str.ljust, line[:3], widths), line[3].rjust(widths[3])])
+            for line in lines
+        ]
+        rule = "─" * len(text[0])
         return "\n".join([self.title, rule, text[0], rule, *text[1:], rule, self.total])
 
     def __rich__(self) -> Table:
-        table = Table(title=self.title, caption=self.total, title_justify="left")
-        for header, side in zip(_HEADERS, ("left", "left", "right"), strict=True):
+        table = Table(title=Text(self.title), caption=self.total, title_justify="left")
+        for header, side in zip(_HEADERS, ("left", "left", "left", "right"), strict=True):
             table.add_column(header, justify=side)  # type: ignore[arg-type]  # literal names
         for line in self.cells():
-            table.add_row(*line)
+            table.add_row(*map(Text, line))
         return table
 
 
@@ -88,11 +89,12 @@ def summary(
     A layer that runs twice appears twice, its parameters the first time only. What is computed
     between modules does not appear.
 
-    >>> net = cr.nn.Sequential(cr.nn.Conv2d(1, 32, 3), cr.nn.ReLU(), cr.nn.MaxPool2d(2))
-    >>> print(summary(net, (1, 28, 28)))
-    Sequential
-    ─────────────────────────────────────
-    layer            output shape  parameters
+    >>> net = cr.nn.Sequential(cr.nn.Conv2d(1, 32, 3), cr.nn.ReLU(), cr.nn.Flatten())
+    >>> for row in summary(net, (1, 28, 28)).rows:
+    ...     print(row.path, row.shape, row.parameters)
+    0 (26, 26, 32) 320
+    1 (26, 26, 32) 0
+    2 (21632,) 0
     """
     shapes = _shapes(input_shape)
     chosen = np.dtype(config.get_default_dtype() if dtype is None else dtype)
@@ -143,9 +145,17 @@ def _is_leaf(module: Module) -> bool:
 
 
 def _describe(module: Module) -> str:
-    """``Conv2d(1, 32, kernel_size=(3, 3))``: the module's own line, at most 44 characters."""
-    text = f"{type(module).__name__}({module.extra_repr()})"
-    return text if len(text) <= 44 else text[:43] + "…"
+    """``Conv2d(1, 32, kernel_size=(3, 3), …)``: the module's own line, as far as there is room."""
+    name, extra = type(module).__name__, module.extra_repr()
+    whole = f"{name}({extra})"
+    if len(whole) <= _LONGEST:
+        return whole
+    # Cut at a comma between settings, not at one within a tuple.
+    ends = [
+        i for i, c in enumerate(extra) if c == "," and extra[:i].count("(") == extra[:i].count(")")
+    ]
+    fitting = [i for i in ends if len(name) + i + 5 <= _LONGEST]
+    return f"{name}({extra[: fitting[-1]]}, …)" if fitting else f"{name}(…)"
 
 
 def _shape_of(output: Any, channels_last: bool) -> Shape:

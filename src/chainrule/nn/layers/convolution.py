@@ -21,6 +21,7 @@ class _Convolution(Module):
 
     axes: ClassVar[tuple[str, ...]]
     transposed: ClassVar[bool] = False
+    output_padding: tuple[int, ...] = ()
     weight: Parameter
     bias: Parameter | None
 
@@ -98,9 +99,11 @@ class _Convolution(Module):
             f"stride={self.stride}"
         ]
         if self.padding != (0,) * len(self.kernel_size):
-            parts.append(f"padding={self.padding!r}")
+            parts.append(f"padding={self.padding}")
         if self.dilation != (1,) * len(self.kernel_size):
             parts.append(f"dilation={self.dilation}")
+        if any(self.output_padding):
+            parts.append(f"output_padding={self.output_padding}")
         if self.groups != 1:
             parts.append(f"groups={self.groups}")
         if self.bias is None:
@@ -153,6 +156,7 @@ class _ConvolutionTranspose(_Convolution):
     """What the transposed convolutions share."""
 
     transposed = True
+    padding: tuple[int, ...]
 
     def __init__(
         self,
@@ -181,7 +185,6 @@ class _ConvolutionTranspose(_Convolution):
             return self.output_padding
         spatial = len(self.kernel_size)
         wanted = tuple(output_size)[-spatial:]
-        assert not isinstance(self.padding, str)
         smallest = tuple(
             (n - 1) * s - 2 * p + d * (k - 1) + 1
             for n, s, p, d, k in zip(
@@ -200,12 +203,6 @@ class _ConvolutionTranspose(_Convolution):
                 expected=f"{smallest} and less than one stride {self.stride} more",
             )
         return extra
-
-    def extra_repr(self) -> str:
-        text = super().extra_repr()
-        if any(self.output_padding):
-            text += f", output_padding={self.output_padding}"
-        return text
 
 
 class ConvTranspose1d(_ConvolutionTranspose):

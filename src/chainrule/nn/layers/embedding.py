@@ -33,6 +33,7 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
+        *,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -68,7 +69,8 @@ class Embedding(Module):
         table = Parameter(embeddings, requires_grad=not freeze)
         if table.ndim != 2:
             raise ShapeError("a table of embeddings has two axes", got=describe(table))
-        made = cls(*table.shape, padding_idx=padding_idx)
+        rows, columns = table.shape
+        made = cls(rows, columns, padding_idx)
         made.weight = table
         return made
 

@@ -36,6 +36,8 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         expect.sizes(type(self).__name__, num_features=num_features)
@@ -47,7 +49,7 @@ class _BatchNorm(Module):
         new = blank(num_features, dtype=dtype, device=device)
         self.register_parameter("weight", new if affine else None)
         self.register_parameter(
-            "bias", blank(num_features, dtype=dtype, device=device) if affine else None
+            "bias", blank(num_features, dtype=dtype, device=device) if affine and bias else None
         )
         for name, start in (("running_mean", np.zeros), ("running_var", np.ones)):
             self.register_buffer(
@@ -69,14 +71,15 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Start again with weight 1, bias 0 and no statistics."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, x: Any) -> Any:
         self._check(x)
         tracked = self.num_batches_tracked if self.training else None
-        batches = 1 if tracked is None else tracked + 1
+        batches = None if tracked is None else tracked + 1
         y = functional.batch_norm(
             x,
             self.running_mean,
@@ -84,12 +87,18 @@ class _BatchNorm(Module):
             self.weight,
             self.bias,
             self.training or self.running_mean is None,
-            1 / int(batches) if self.momentum is None else self.momentum,
+            self._momentum(batches),
             self.eps,
         )
-        if tracked is not None:
+        if tracked is not None and batches is not None:
             tracked.array = batches.array
         return y
+
+    def _momentum(self, batches: Tensor | None) -> float:
+        """The weight of a new batch; without a momentum, that of one among all `batches`."""
+        if self.momentum is not None:
+            return self.momentum
+        return 1.0 if batches is None else 1 / int(batches)
 
     def _check(self, x: Any) -> None:
         shape = expect.tensor(self, x)
@@ -113,7 +122,8 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 
@@ -202,6 +212,6 @@ class LayerNorm(Module):
 
     def extra_repr(self) -> str:
         return (
-            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-            + (", bias=False" if self.elementwise_affine and self.bias is None else "")
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
         )

@@ -104,7 +104,9 @@ class AvgPool1d(Module):
         )
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        sizes = (self.kernel_size, self.stride, self.padding)
+        kernel, stride, padding = (n if isinstance(n, tuple) else (n,) for n in sizes)
+        return f"kernel_size={kernel}, stride={stride}, padding={padding}"
 
 
 class AvgPool2d(Module):

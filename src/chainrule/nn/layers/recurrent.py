@@ -58,7 +58,10 @@ class _Recurrent(Module):
         for layer in range(num_layers):
             width = input_size if layer == 0 else hidden_size * self._directions
             for suffix in ("", "_reverse")[: self._directions]:
-                shapes = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
+                shapes: dict[str, tuple[int, ...]] = {
+                    "weight_ih": (rows, width),
+                    "weight_hh": (rows, hidden_size),
+                }
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 names = {f"{kind}_l{layer}{suffix}": shape for kind, shape in shapes.items()}
@@ -205,7 +208,8 @@ class RNN(_Recurrent):
             )
 
     def _run(self, x: Any, state: Sequence[Any], weights: Sequence[Any]) -> tuple[Any, ...]:
-        return ops.rnn(x, *state, *weights, nonlinearity=self.nonlinearity)
+        w_ih, w_hh, b_ih, b_hh = weights
+        return ops.rnn(x, state[0], w_ih, w_hh, b_ih, b_hh, self.nonlinearity)
 
     def forward(self, x: Any, h_0: Any = None) -> tuple[Any, Any]:
         y, (h_n,) = self._forward(x, None if h_0 is None else [h_0])
@@ -231,7 +235,8 @@ class LSTM(_Recurrent):
     states = 2
 
     def _run(self, x: Any, state: Sequence[Any], weights: Sequence[Any]) -> tuple[Any, ...]:
-        return ops.lstm(x, *state, *weights)
+        out: tuple[Any, ...] = ops.lstm(x, *state, *weights)
+        return out
 
     def forward(self, x: Any, state: tuple[Any, Any] | None = None) -> tuple[Any, tuple[Any, Any]]:
         if state is not None and (not isinstance(state, (tuple, list)) or len(state) != 2):
@@ -257,7 +262,8 @@ class GRU(_Recurrent):
     gates = 3
 
     def _run(self, x: Any, state: Sequence[Any], weights: Sequence[Any]) -> tuple[Any, ...]:
-        return ops.gru(x, *state, *weights)
+        out: tuple[Any, ...] = ops.gru(x, *state, *weights)
+        return out
 
     def forward(self, x: Any, h_0: Any = None) -> tuple[Any, Any]:
         y, (h_n,) = self._forward(x, None if h_0 is None else [h_0])
@@ -349,7 +355,8 @@ class RNNCell(_Cell):
 
     def forward(self, x: Any, h: Any = None) -> Any:
         batched, x, states = self._ready(x, [h])
-        h = ops.rnn(x, *states, *self._weights(), nonlinearity=self.nonlinearity)[1]
+        w_ih, w_hh, b_ih, b_hh = self._weights()
+        h = ops.rnn(x, states[0], w_ih, w_hh, b_ih, b_hh, self.nonlinearity)[1]
         return h if batched else ops.squeeze(h, 0)
 
 
