@@ -1,6 +1,6 @@
 """How long ``import chainrule`` takes beyond ``import numpy``: whole processes, interleaved.
 
-    python benchmarks/import_time.py [--repeats 15] [--json]
+python benchmarks/import_time.py [--repeats 15] [--json]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def once(statement: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Backward through chains of 10,000 to 1,000,000 scalar operations: time per operation is flat.
 
-    python benchmarks/million.py [--json]
+python benchmarks/million.py [--json]
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def run(length: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rows = [run(n) for n in (10_000, 100_000, 1_000_000)]

@@ -1,10 +1,10 @@
 """A PyTorch program in the form of document 003, with only its import changed.
 
-    python examples/document_003_pytorch.py
+python examples/document_003_pytorch.py
 """
 
 import chainrule as torch
-import chainrule.nn as nn
+import chainrule.nn as nn  # noqa: PLR0402  as PyTorch programs write it
 
 model = nn.Sequential(nn.Linear(2, 3), nn.Sigmoid(), nn.Linear(3, 1), nn.Sigmoid())
 

@@ -1,13 +1,15 @@
 """Backpropagation written out by hand in NumPy, checked against the engine (document 003).
 
 A fully connected network of sigmoid layers, columns as samples. The backward pass is the chain rule
-layer by layer: δ = (Wᵀδ) ⊙ σ′, dW = δ aᵀ / m, db = mean of δ. Its loss is L = Σ (a - y)² / 2m, whose
-derivative with respect to the output is (a - y) / m.
+layer by layer: δ = (Wᵀδ) ⊙ σ′, dW = δ aᵀ / m, db = mean of δ. Its loss is L = Σ (a - y)² / 2m; the
+with respect to the output is (a - y) / m.
 
     python examples/numpy_network.py
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,7 +28,7 @@ class NeuralNetwork:
 
     def __init__(self, layer_sizes: list[int], seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        pairs = zip(layer_sizes, layer_sizes[1:], strict=False)
+        pairs = list(pairwise(layer_sizes))
         self.weights = [0.5 * rng.normal(size=(n_out, n_in)) for n_in, n_out in pairs]
         self.biases = [np.zeros((n_out, 1)) for n_out in layer_sizes[1:]]
         self.activations: list[Array] = []
@@ -79,7 +81,9 @@ def main() -> None:
     network.forward(x)
     worst = max(
         np.abs(hand - engine).max()
-        for by_hand, by_engine in zip(network.backward(y), engine_gradients(network, x, y), strict=True)
+        for by_hand, by_engine in zip(
+            network.backward(y), engine_gradients(network, x, y), strict=True
+        )
         for hand, engine in zip(by_hand, by_engine, strict=True)
     )
     print(f"largest difference between the gradients by hand and by the engine: {worst:.1e}")

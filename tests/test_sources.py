@@ -78,7 +78,9 @@ def test_document_003_total_derivative() -> None:
     total = dz_dx * dx_dt + dz_dy * dy_dt
     z.backward()
     assert t.grad.item() == pytest.approx(total.item(), rel=1e-15)
-    by_hand = -2 * math.cos(0.4) * math.sin(0.4) * math.exp(0.4) + math.cos(0.4) ** 2 * math.exp(0.4)
+    by_hand = -2 * math.cos(0.4) * math.sin(0.4) * math.exp(0.4) + math.cos(0.4) ** 2 * math.exp(
+        0.4
+    )
     assert t.grad.item() == pytest.approx(by_hand, rel=1e-14)
 
 

@@ -62,9 +62,11 @@ from .ops import *  # noqa: E402, F403  every op is public here, as in NumPy and
 from .tensor import Tensor, as_tensor, tensor  # noqa: E402
 
 if TYPE_CHECKING:
-    from . import cli, compile, data, nn, optim, testing, train  # noqa: A004
-    from .testing import gradcheck, gradgradcheck
-    from .train import Trainer, summary
+    from . import compile, data, nn, optim, testing, train  # noqa: F401  lazy attributes
+    from .testing import gradcheck as gradcheck
+    from .testing import gradgradcheck as gradgradcheck
+    from .train import Trainer as Trainer
+    from .train import summary as summary
 
 __version__ = "0.1.0"
 
@@ -72,7 +74,7 @@ float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("
 int8, int16, int32, int64 = (np.dtype(name) for name in ("int8", "int16", "int32", "int64"))
 uint8, bool_ = np.dtype("uint8"), np.dtype("bool")
 
-_LAZY_MODULES = frozenset({"cli", "compile", "data", "nn", "optim", "testing", "train"})
+_LAZY_MODULES = frozenset({"compile", "data", "nn", "optim", "testing", "train"})
 _LAZY_NAMES = {
     "Trainer": "train",
     "gradcheck": "testing",

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 ENVIRONMENT: Final = {
-    "CHAINRULE_MNIST": "folder with the full MNIST in IDX files, used instead of the shipped subset",
+    "CHAINRULE_MNIST": "folder with full MNIST in IDX files, used instead of the shipped subset",
     "CHAINRULE_FASHION_MNIST": "folder with Fashion-MNIST in IDX files",
 }
 """Every environment variable that chainrule reads, and what it does."""
@@ -33,7 +33,7 @@ def set_default_dtype(dtype: np.dtype[np.floating] | type[np.floating]) -> None:
 
     Raises ``ValueError`` unless it is float16, float32 or float64.
     """
-    global _default_dtype
+    global _default_dtype  # noqa: PLW0603  the one setting that the whole program shares
     chosen = np.dtype(dtype)
     if chosen.kind != "f" or chosen.itemsize > 8:
         raise ValueError(f"the default dtype must be float16, float32 or float64, not {chosen}")

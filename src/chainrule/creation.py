@@ -33,7 +33,7 @@ def check_shape(sizes: tuple[Any, ...]) -> Shape:
 
 
 def _new(array: Any, requires_grad: bool) -> Tensor:
-    new: Tensor = Tensor.wrap(array)  # type: ignore[assignment]  # wrap returns its own class
+    new = Tensor.wrap(array)
     return new.requires_grad_() if requires_grad else new
 
 

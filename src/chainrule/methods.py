@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from .core.aval import DType
 from . import ops
+from .core.aval import DType
 
 Dim = int | Sequence[int] | None
 
@@ -34,31 +34,35 @@ class Methods:
         """Hook for classes that want to know which results stand for a part of another value."""
         return result
 
+    def _own(self, result: Any) -> Self:
+        """A result whose first operand may not be a value: with this one among them, it is."""
+        return result  # type: ignore[no-any-return]  # apply returns the class of its values
+
     # Operators --------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Self:
         return ops.add(self, other)
 
     def __radd__(self, other: Any) -> Self:
-        return ops.add(other, self)
+        return self._own(ops.add(other, self))
 
     def __sub__(self, other: Any) -> Self:
         return ops.sub(self, other)
 
     def __rsub__(self, other: Any) -> Self:
-        return ops.sub(other, self)
+        return self._own(ops.sub(other, self))
 
     def __mul__(self, other: Any) -> Self:
         return ops.mul(self, other)
 
     def __rmul__(self, other: Any) -> Self:
-        return ops.mul(other, self)
+        return self._own(ops.mul(other, self))
 
     def __truediv__(self, other: Any) -> Self:
         return ops.div(self, other)
 
     def __rtruediv__(self, other: Any) -> Self:
-        return ops.div(other, self)
+        return self._own(ops.div(other, self))
 
     def __floordiv__(self, other: Any) -> Self:
         return ops.floor_divide(self, other)
@@ -70,13 +74,13 @@ class Methods:
         return ops.pow(self, other)
 
     def __rpow__(self, other: Any) -> Self:
-        return ops.pow(other, self)
+        return self._own(ops.pow(other, self))
 
     def __matmul__(self, other: Any) -> Self:
         return ops.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Self:
-        return ops.matmul(other, self)
+        return self._own(ops.matmul(other, self))
 
     def __neg__(self) -> Self:
         return ops.neg(self)
@@ -186,10 +190,10 @@ class Methods:
         return ops.minimum(self, other)
 
     def where(self, condition: Any, other: Any) -> Self:
-        return ops.where(condition, self, other)
+        return self._own(ops.where(condition, self, other))
 
     def masked_fill(self, mask: Any, value: Any) -> Self:
-        return ops.where(mask, value, self)
+        return self._own(ops.where(mask, value, self))
 
     def eq(self, other: Any) -> Self:
         return ops.eq(self, other)
@@ -429,5 +433,3 @@ class Methods:
 
     def bool(self) -> Self:
         return self.astype(np.bool_)
-
-

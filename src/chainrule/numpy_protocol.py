@@ -13,7 +13,6 @@ import numpy as np
 
 from . import ops
 
-
 Function = Callable[..., Any]
 
 UFUNCS: dict[np.ufunc, Function] = {
@@ -26,7 +25,8 @@ UFUNCS: dict[np.ufunc, Function] = {
     np.less: ops.lt, np.less_equal: ops.le, np.greater: ops.gt, np.greater_equal: ops.ge,
     np.logical_and: ops.logical_and, np.logical_or: ops.logical_or, np.logical_not: ops.logical_not,
     np.isnan: ops.isnan, np.isinf: ops.isinf, np.isfinite: ops.isfinite, np.exp: ops.exp,
-    np.log: ops.log, np.log2: ops.log2, np.log10: ops.log10, np.log1p: ops.log1p, np.expm1: ops.expm1,
+    np.log: ops.log, np.log2: ops.log2, np.log10: ops.log10, np.log1p: ops.log1p,
+    np.expm1: ops.expm1,
     np.sqrt: ops.sqrt, np.sin: ops.sin, np.cos: ops.cos, np.tan: ops.tan, np.arcsin: ops.asin,
     np.arccos: ops.acos, np.arctan: ops.atan, np.arctan2: ops.atan2, np.sinh: ops.sinh,
     np.cosh: ops.cosh, np.tanh: ops.tanh, np.matmul: ops.matmul, np.hypot: ops.hypot,

@@ -14,7 +14,7 @@ _PLAIN_DTYPES = (np.dtype(np.int64), np.dtype(np.bool_))
 
 
 def format_tensor(array: Any, requires_grad: bool, grad_fn: Node | None) -> str:
-    """``tensor([1., 2.], requires_grad=True)`` with four decimals, dtype if it is not the default."""
+    """``tensor([1., 2.], requires_grad=True)``: four decimals, dtype if it is not the default."""
     prefix = "tensor("
     body = np.array2string(
         np.asarray(array),
@@ -55,6 +55,7 @@ def _formatter(array: Any) -> Any:
     def one(x: float) -> str:
         return pattern.format(x) if np.isfinite(x) else str(float(x))
 
-    shown = array if array.size <= 1000 else np.concatenate([array.ravel()[:50], array.ravel()[-50:]])
-    width = max((len(one(x)) for x in np.ravel(shown)), default=0)
+    flat = np.ravel(array)
+    shown = flat if flat.size <= 1000 else np.concatenate([flat[:50], flat[-50:]])
+    width = max((len(one(x)) for x in shown), default=0)
     return {"float_kind": lambda x: one(x).rjust(width)}

@@ -181,7 +181,7 @@ class Tensor(Methods, Value):
             raise InPlaceError(
                 "an in-place method on a slice or view cannot change the tensor it came from",
                 at=user_line(),
-                hint="assign instead: x[0] = 0 for x[0].zero_(), x = x.view(-1) * 2 for x.view(-1).mul_(2)",
+                hint="assign instead: x[0] = 0 for x[0].zero_(), x = x * 2 for x.view(-1).mul_(2)",
             )
         if tape.recording and self.node is not None and self.node.op is None:
             raise InPlaceError(
@@ -353,7 +353,7 @@ class DataHandle(Tensor):
         return handle
 
     @property
-    def array(self) -> Any:  # type: ignore[override]  # the owner's slot is the storage
+    def array(self) -> Any:
         """The owner's array."""
         return self._owner.array
 
@@ -389,7 +389,9 @@ def as_array(data: Any, dtype: DType | type | None) -> Any:
         array = array.astype(config.get_default_dtype())
     if array.dtype.kind not in "biuf" or not array.dtype.isnative:
         raise DTypeError(
-            "a tensor holds numbers in native byte order", got=f"dtype {array.dtype}", at=user_line()
+            "a tensor holds numbers in native byte order",
+            got=f"dtype {array.dtype}",
+            at=user_line(),
         )
     return array
 

@@ -77,9 +77,7 @@ def test_jacobian_by_rows_or_columns(n_out: int) -> None:
     a = np.random.default_rng(0).normal(size=(n_out, 3))
     x = t([0.1, 0.2, 0.3])
     jac = cr.jacobian(lambda x: cr.sin(cr.matmul(t(a), x)))(x)
-    np.testing.assert_allclose(
-        jac.numpy(), np.cos(a @ x.numpy())[:, None] * a, rtol=1e-12
-    )
+    np.testing.assert_allclose(jac.numpy(), np.cos(a @ x.numpy())[:, None] * a, rtol=1e-12)
 
 
 def test_jacobian_has_output_shape_then_input_shape() -> None:
@@ -159,7 +157,9 @@ def test_gradient_of_a_gradient_penalty() -> None:
     eps = 1e-6
     for i in range(2):
         step = np.eye(2)[i] * eps
-        slope = (by_hand(w.detach().numpy() + step) - by_hand(w.detach().numpy() - step)) / (2 * eps)
+        slope = (by_hand(w.detach().numpy() + step) - by_hand(w.detach().numpy() - step)) / (
+            2 * eps
+        )
         assert w.grad.numpy()[i] == pytest.approx(slope, rel=1e-6)
 
 

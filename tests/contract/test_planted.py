@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zlib
+from typing import NamedTuple
 
 import pytest
 import window_oracles  # noqa: F401  registers its loops
@@ -24,25 +26,32 @@ OPS = sorted(
     key=lambda cls: cls.name,
 )
 MIN_PLANTED = 150
-SOURCE_PLANTS = 8
-"""Faults in the source of the rules, per op, at most."""
+MIN_SHOWING = 0.9
+"""Share of the one-token faults in the rules' sources that change a result at the samples. The
+others sit on conventions at single points (ties, 0 ** 0), which the tests of edges hold."""
 
-caught_by_op: dict[str, tuple[int, int]] = {}
+
+class Count(NamedTuple):
+    """Wrong rules planted in one op, how many were caught; one-token faults and how many show."""
+
+    planted: int
+    caught: int
+    tokens: int
+    showing: int
+
+
+counts: dict[str, Count] = {}
+
+
+def size(sample: Sample) -> int:
+    """Number of elements drawn, 0 if one of the draws is empty."""
+    sizes = [math.prod(draw.shape) for draw in sample.inputs]
+    return 0 if 0 in sizes else sum(sizes)
 
 
 def instructive(samples: list[Sample]) -> list[Sample]:
-    """The samples with the most elements first, without the empty ones: faults show there."""
-
-    def size(sample: Sample) -> int:
-        sizes = [1]
-        for draw in sample.inputs:
-            n = 1
-            for length in draw.shape:
-                n *= length
-            sizes.append(n)
-        return 0 if 0 in sizes else sum(sizes)
-
-    return sorted((s for s in samples if size(s)), key=size, reverse=True)
+    """The samples with the most elements, up to 64, first: faults show there, and soon."""
+    return sorted((s for s in samples if size(s)), key=lambda s: (size(s) > 64, -size(s)))
 
 
 def is_caught(plant: Plant, sample: Sample) -> bool:
@@ -53,17 +62,18 @@ def is_caught(plant: Plant, sample: Sample) -> bool:
 @pytest.mark.parametrize("cls", OPS, ids=lambda cls: cls.name)
 def test_wrong_rules_planted_in_this_op_are_caught(cls: type[Op]) -> None:
     samples = instructive(samples_of(cls))
-    planted, missed = 0, []
-    for plant in [*plants(cls), *source_plants(cls, SOURCE_PLANTS)]:
+    tokens = list(source_plants(cls))
+    planted, missed, showing = 0, [], 0
+    for plant in [*plants(cls), *tokens]:
         seed = zlib.crc32(plant.fault.encode())
-        showing = next((s for s in samples if differs(plant, s, seed)), None)
-        if showing is None:
+        first = next((s for s in samples if differs(plant, s, seed)), None)
+        if first is None:
             continue
         planted += 1
-        rest = [s for s in samples if s is not showing]
-        if not any(is_caught(plant, s) for s in [showing, *rest]):
+        showing += plant in tokens
+        if not any(is_caught(plant, s) for s in [first, *(s for s in samples if s is not first)]):
             missed.append(plant.fault)
-    caught_by_op[cls.name] = (planted, planted - len(missed))
+    counts[cls.name] = Count(planted, planted - len(missed), len(tokens), showing)
     assert not missed
     assert planted >= 3
 
@@ -78,13 +88,15 @@ def test_an_unchanged_subclass_is_not_caught(cls: type[Op]) -> None:
 
 
 def test_every_planted_rule_was_caught(contract_counts: dict[str, int]) -> None:
-    if len(caught_by_op) < len(OPS):
+    if len(counts) < len(OPS):
         pytest.skip("only some ops had wrong rules planted in this run")
-    planted = sum(p for p, _ in caught_by_op.values())
-    caught = sum(c for _, c in caught_by_op.values())
+    planted, caught, tokens, showing = (
+        sum(column) for column in zip(*counts.values(), strict=True)
+    )
     contract_counts |= {"planted": planted, "caught": caught}
     assert planted >= MIN_PLANTED
     assert caught == planted
+    assert showing >= MIN_SHOWING * tokens
 
 
 def test_planting_registers_nothing() -> None:

@@ -37,8 +37,8 @@ def contents(net: nn.Module, optimizer: optim.Optimizer | None = None) -> dict[s
 
 def assert_same(a: dict[str, Any], b: dict[str, Any]) -> None:
     assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], strict=True)
+    for name, array in a.items():
+        np.testing.assert_array_equal(array, b[name], strict=True)
 
 
 OPTIMIZERS = {
@@ -46,7 +46,7 @@ OPTIMIZERS = {
     "plain SGD": lambda p: optim.SGD(p, lr=0.1),
     "Adam": lambda p: optim.Adam(p, amsgrad=True),
     "RMSprop": lambda p: optim.RMSprop(p, centered=True),
-    "Adagrad": lambda p: optim.Adagrad(p),
+    "Adagrad": optim.Adagrad,
 }
 
 

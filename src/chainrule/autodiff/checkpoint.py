@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-
 from ..core.aval import Aval, Data
 from ..core.op import NOTHING, Active, Cotangents, Op
 from ..core.value import Node, item, make_leaf, recording, tape

@@ -193,5 +193,3 @@ class CustomVjp:
         if self._function is None:
             return self._fn(*args)
         return self._function.apply(*args)
-
-

@@ -84,7 +84,7 @@ def gradients(
 
 def as_result(array: Any) -> Tensor:
     """A tensor around what a rule computed."""
-    return Tensor.wrap(stored(array))  # type: ignore[return-value]  # wrap makes its own class
+    return Tensor.wrap(stored(array))
 
 
 def _listed(tensors: Tensors) -> Sequence[Tensor]:

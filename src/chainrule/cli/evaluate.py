@@ -16,9 +16,12 @@ from .run_folder import load_run
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--images", required=True, type=click.Path(path_type=Path), help="IDX file of images.")
-@click.option("--labels", required=True, type=click.Path(path_type=Path), help="IDX file of labels.")
-@click.option("--batch-size", default=256, show_default=True, type=click.IntRange(min=1), help="Images scored at once.")
+@click.option("--images", required=True, type=click.Path(path_type=Path), help="IDX file.")
+@click.option("--labels", required=True, type=click.Path(path_type=Path), help="IDX file.")
+@click.option(
+    "--batch-size", default=256, show_default=True, type=click.IntRange(min=1),
+    help="Images scored at once.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def evaluate(run: Path, images: Path, labels: Path, batch_size: int, as_json: bool) -> int:
     """Score the network saved in RUN on IDX files, plain or gzipped."""

@@ -58,7 +58,7 @@ def trace(fn: Callable[..., Any], *examples: Any) -> Graph:
         aval = example if isinstance(example, Aval) else aval_of(example)
         wants_gradient = isinstance(example, Tensor) and example.requires_grad
         arg = Tensor.wrap(graph.add_input(aval))
-        args.append(arg.requires_grad_() if wants_gradient else arg)  # type: ignore[attr-defined]
+        args.append(arg.requires_grad_() if wants_gradient else arg)
     before = tape.graph
     tape.graph = graph
     try:

@@ -117,9 +117,7 @@ def _wrap_outputs(
     node = _record(op, args, arrays, parts)
     return tuple(
         [
-            cls.wrap(part, item(node, i, part))
-            if part.dtype.kind == "f"
-            else cls.wrap(part)
+            cls.wrap(part, item(node, i, part)) if part.dtype.kind == "f" else cls.wrap(part)
             for i, part in enumerate(parts)
         ]
     )

@@ -58,9 +58,7 @@ class Aval:
         return size
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Aval) and self.shape == other.shape and self.dtype == other.dtype
-        )
+        return isinstance(other, Aval) and self.shape == other.shape and self.dtype == other.dtype
 
     def __hash__(self) -> int:
         return hash((self.shape, self.dtype))
@@ -105,7 +103,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 
 def shape_of(x: Any) -> Shape:
     """The shape of an array, a tensor or a Python number."""
-    return () if type(x) in SCALARS else x.shape  # type: ignore[no-any-return]  # a tuple
+    return () if type(x) in SCALARS else x.shape
 
 
 def result_dtype(xs: Sequence[Any], *, floating: bool = False) -> DType:
@@ -173,7 +171,7 @@ def normalize_axes(axes: int | Sequence[int] | None, ndim: int) -> Axes:
 
 
 def normalize_axis(axis: int, ndim: int) -> int:
-    """One axis as a non-negative number. A zero-dimensional array accepts 0 and -1, as in PyTorch."""
+    """One axis as a non-negative number. With no axes, 0 and -1 are accepted too."""
     from_end = max(ndim, 1)
     if not -from_end <= axis < from_end:
         raise IndexRangeError(

@@ -10,6 +10,7 @@ from .aval import Aval, Data, Shape, broadcast_shapes, result_dtype, shape_of
 from .op import CROSS, INPUTS, NOTHING, Active, Cotangents, Op
 from .sampling import Draw, Sample
 
+
 class Elementwise(Op, abstract=True):
     """y[i] = f(x₁[i], x₂[i], …), with broadcasting.
 
@@ -55,7 +56,9 @@ class Elementwise(Op, abstract=True):
                 tuple(
                     Draw(shape, low, high, kind)
                     for shape, (low, high), kind in zip(
-                        shapes, cls.domain, cls.kinds * n if len(cls.kinds) < n else cls.kinds,
+                        shapes,
+                        cls.domain,
+                        cls.kinds * n if len(cls.kinds) < n else cls.kinds,
                         strict=False,
                     )
                 ),
@@ -63,7 +66,7 @@ class Elementwise(Op, abstract=True):
 
 
 def _elementwise_shapes(n: int) -> list[tuple[Shape, ...]]:
-    """Shapes that every elementwise op is tested on: scalars, empties and each kind of broadcast."""
+    """Shapes to test elementwise ops on: scalars, empties and each kind of broadcast."""
     same: list[Shape] = [(), (1,), (3,), (2, 3), (0,), (2, 0, 3), (1, 1, 1), (2, 1, 2, 1, 2)]
     if n == 1:
         return [(s,) for s in [*same, (5, 1), (4, 3), (3, 2, 2), (7,)]]
@@ -72,8 +75,8 @@ def _elementwise_shapes(n: int) -> list[tuple[Shape, ...]]:
         ((0, 3), (1, 3)), ((4, 1, 3), (2, 1)),
     ]  # fmt: skip
     if n == 2:
-        return [(s, s) for s in same[:5]] + [pair for pair in mixed]
-    return [(s, s, s) for s in same[:5]] + [(a, b, a) for a, b in mixed]
+        return [*((s, s) for s in same[:5]), *mixed]
+    return [*((s, s, s) for s in same[:5]), *((a, b, a) for a, b in mixed)]
 
 
 class Unary(Elementwise, abstract=True):
@@ -124,8 +127,7 @@ class Bilinear(Op, abstract=True):
 
     def vjp(self, ct: Data, xs: Sequence[Data], y: Data, active: Active) -> Cotangents:
         return [
-            None if wanted is None else self.transpose(i, ct, xs)
-            for i, wanted in enumerate(active)
+            None if wanted is None else self.transpose(i, ct, xs) for i, wanted in enumerate(active)
         ]
 
     def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
@@ -144,7 +146,7 @@ class Fused(Op, abstract=True):
 
 
 class Constant(Op, abstract=True):
-    """An op whose result carries no derivative: comparisons, argmax, sign, one-hot, random numbers."""
+    """An op whose result carries no derivative: comparisons, argmax, one-hot, random numbers."""
 
     needs = NOTHING
     differentiable = False

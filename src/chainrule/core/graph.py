@@ -37,11 +37,6 @@ class Var:
         return len(self.aval.shape)
 
     @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.aval.size
-
-    @property
     def name(self) -> str:
         """``v3``: how the graph's printed program calls it."""
         return f"v{self.index}"

@@ -13,6 +13,7 @@ operators and functions of ``chainrule.ops`` only.
 from __future__ import annotations
 
 import re
+from inspect import get_annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, dataclass_transform
 
@@ -89,7 +90,7 @@ class Op(metaclass=_Interning):
     differentiable: ClassVar[bool] = True
     n_out: ClassVar[int | None] = None
     once: ClassVar[bool] = False
-    interned: ClassVar[bool] = True  # type: ignore[misc]  # the metaclass reads it
+    interned: ClassVar[bool] = True  # the metaclass reads it
     promotes: ClassVar[bool] = False
     """Whether operands of different dtypes are cast to their common dtype first."""
     floating: ClassVar[bool] = False
@@ -98,7 +99,7 @@ class Op(metaclass=_Interning):
     def __init_subclass__(cls, *, abstract: bool = False, name: str | None = None) -> None:
         own = [
             field
-            for field, kind in cls.__dict__.get("__annotations__", {}).items()
+            for field, kind in get_annotations(cls).items()
             if not str(kind).startswith("ClassVar") and field not in cls.fields
         ]
         cls.fields = (*cls.fields, *own)

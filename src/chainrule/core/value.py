@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from types import CodeType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .aval import Array, Aval, Data, DType, Shape
+from .aval import Aval, Data, DType, Shape
 from .graph import Graph
 from .op import Op
 
@@ -27,7 +27,7 @@ _order = count()
 
 
 class TapeState(threading.local):
-    """Per thread: whether ops are recorded, the graph being traced, the module that is running."""
+    """Per thread: whether ops are recorded, the graph being traced, the running module."""
 
     recording: bool = True
     graph: Graph | None = None
@@ -74,7 +74,8 @@ class Node:
     """One recorded operation, or (with `op` None) a leaf."""
 
     __slots__ = (
-        "__weakref__", "dtype", "hooks", "op", "order", "parents", "scope", "shape", "site", "variable", "xs", "y",
+        "__weakref__", "dtype", "hooks", "op", "order", "parents", "scope", "shape", "site",
+        "variable", "xs", "y",
     )  # fmt: skip
 
     def __init__(
@@ -152,7 +153,7 @@ class Value:
     _grad: Any
 
     @classmethod
-    def wrap(cls, array: Array, node: Node | None = None) -> Value:
+    def wrap(cls, array: Any, node: Node | None = None) -> Self:
         """A value of this class around an array, without conversion or copy."""
         value = cls.__new__(cls)
         value.array = array
@@ -168,7 +169,7 @@ class Value:
     @property
     def dtype(self) -> DType:
         """Element type, a NumPy dtype."""
-        return self.array.dtype
+        return self.array.dtype  # type: ignore[no-any-return]  # a dtype
 
     @property
     def ndim(self) -> int:

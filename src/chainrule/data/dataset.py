@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
-from typing import Any, Protocol, cast, final
+from typing import Any, Protocol, final
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..core.aval import SCALARS, describe
 from ..errors import ArgumentError, IndexRangeError, ShapeError
 from ..ops.random import Generator
 from ..tensor import Tensor
-from .samplers import Indices, draw_seed, fold_seed, permutation
+from .samplers import Indices, draw_seed, fold_seed, shuffled
 
 
 class Samples(Protocol):
@@ -171,7 +171,7 @@ def random_split(
     n = len(dataset)
     counts = _counts(n, lengths)
     # Folded, so that a loader with the same seed does not visit the part in this very order.
-    order = permutation(n, draw_seed(generator) if seed is None else fold_seed(seed, n))
+    order = shuffled(n, draw_seed(generator) if seed is None else fold_seed(seed, n))
     starts = [0, *accumulate(counts)]
     return [Subset(dataset, order[a:b]) for a, b in pairwise(starts)]
 
@@ -252,4 +252,4 @@ def _as_field(field: Any) -> np.ndarray[Any, Any]:
 
 
 def _tensor(array: Any) -> Tensor:
-    return cast(Tensor, Tensor.wrap(array))
+    return Tensor.wrap(array)

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..ops.random import Generator
 from .dataset import Samples, fetch
-from .samplers import Indices, Sampler, draw_seed, permutation, positive_batch_size
+from .samplers import Indices, Sampler, draw_seed, positive_batch_size, shuffled
 
 Picks: TypeAlias = "Indices | slice"
 """Which samples make a batch: positions, or a slice where they follow one another."""
@@ -36,8 +36,9 @@ class DataLoader:
     its order from `generator`, or from the one that ``manual_seed`` sets.
 
     In-memory data (TensorDataset and its subsets) are not visited sample by sample: a batch is one
-    ``take`` per field, or a view if the order is sequential. benchmarks/loader.py: an epoch of
-    60,000 shuffled MNIST images takes as long as copying them in slices.
+    ``take`` per field, or a view if the order is sequential. An epoch of 60,000 MNIST images takes
+    0.7 ms in order and 32 ms shuffled, 0.07 ms a batch; copying the same bytes in slices takes 7 to
+    11 ms (benchmarks/loader.py, 2 cores).
 
     Raises ArgumentError for options that exclude one another.
 
@@ -119,7 +120,7 @@ class DataLoader:
         elif self.shuffle:
             # Without a seed the draw alone decides, whatever the epoch.
             key = (draw_seed(self.generator), 0) if seed is None else (seed, epoch)
-            order = permutation(n, *key)
+            order = shuffled(n, *key)
         if self.batch_size is None:
             return iter(range(n) if order is None else order.tolist())
         return self._cut(n if order is None else len(order), self.batch_size, order)

@@ -22,10 +22,10 @@ _STREAM: Final = 0x6F72646572  # "order"
 """Keeps these random numbers apart from those of a generator with the same seed."""
 
 
-def permutation(n: int, seed: int, epoch: int = 0) -> Indices:
+def shuffled(n: int, seed: int, epoch: int = 0) -> Indices:
     """The numbers 0 … n-1 in an order that depends on (seed, epoch) only.
 
-    >>> permutation(5, seed=0).tolist() == permutation(5, seed=0).tolist()
+    >>> shuffled(5, seed=0).tolist() == shuffled(5, seed=0).tolist()
     True
     """
     return cast(Indices, philox.permutation(*_place(seed, epoch), n))
@@ -114,11 +114,11 @@ class RandomSampler(Sampler):
         n = len(self.data_source)
         if self.replacement:
             return _uniform_indices(n, self.num_samples, self.seed, epoch)
-        first = permutation(n, self.seed, epoch)
+        first = shuffled(n, self.seed, epoch)
         if self.num_samples <= n:
             return first[: self.num_samples]
         turns = range(1, -(-self.num_samples // n))
-        others = [permutation(n, fold_seed(self.seed, turn), epoch) for turn in turns]
+        others = [shuffled(n, fold_seed(self.seed, turn), epoch) for turn in turns]
         return np.concatenate([first, *others])[: self.num_samples]
 
     def __len__(self) -> int:
@@ -134,7 +134,7 @@ class SubsetRandomSampler(Sampler):
         self.seed = seed
 
     def order(self, epoch: int) -> Indices:
-        order: Indices = self.indices[permutation(len(self.indices), self.seed, epoch)]
+        order: Indices = self.indices[shuffled(len(self.indices), self.seed, epoch)]
         return order
 
     def __len__(self) -> int:

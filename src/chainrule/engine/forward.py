@@ -47,9 +47,7 @@ def _tangent(
 ) -> Data:
     assert node.xs is not None
     if create_graph and op.once:
-        raise SecondOrderError(
-            f"{op.name} has no second derivative", at=node.location or None
-        )
+        raise SecondOrderError(f"{op.name} has no second derivative", at=node.location or None)
     if create_graph:
         xs, y = as_values(node, op, cls)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -96,4 +96,4 @@ def _sum(parts: list[Data]) -> Data:
 
 
 def _tensor(array: Any) -> Tensor:
-    return cast(Tensor, Tensor.wrap(np.asarray(array) if isinstance(array, np.generic) else array))
+    return Tensor.wrap(np.asarray(array) if isinstance(array, np.generic) else array)

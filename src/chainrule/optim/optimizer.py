@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -137,7 +137,7 @@ class Optimizer(ABC):
         cells = self.state.setdefault(p, {}) if slots else {}
         for slot in slots:
             if slot not in cells:
-                cells[slot] = cast(Tensor, Tensor.wrap(self.start(slot, p.array, hyper)))
+                cells[slot] = Tensor.wrap(self.start(slot, p.array, hyper))
         return cells
 
     # State ----------------------------------------------------------------------------------------
@@ -297,5 +297,5 @@ def _fitted_cells(
                 got=describe(array),
             )
         dtype = np.float64 if slot == "step" else p.dtype
-        cells[slot] = cast(Tensor, Tensor.wrap(array.astype(dtype, copy=False)))
+        cells[slot] = Tensor.wrap(array.astype(dtype, copy=False))
     return cells

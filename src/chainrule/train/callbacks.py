@@ -64,7 +64,7 @@ class Callback:
         """After validation; `fit.metrics` and `fit.history` hold the epoch."""
 
     def on_fit_end(self, fit: Fit) -> None:
-        """At the end, also of a fit that was stopped or interrupted."""
+        """At the end, also of a fit that was stopped or interrupted, but not after an error."""
 
 
 @final
