@@ -17,10 +17,7 @@ SQUARE = RNG.uniform(0.2, 0.9, (3, 3))
 
 @pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda f: f.__name__)
 def test_ufunc_gives_numpys_numbers_as_a_tensor(ufunc) -> None:
-    if ufunc is np.matmul:
-        args = [SQUARE, SQUARE.T.copy()]
-    else:
-        args = [POSITIVE, OTHER][: ufunc.nin]
+    args = [SQUARE, SQUARE.T.copy()] if ufunc is np.matmul else [POSITIVE, OTHER][: ufunc.nin]
     result = ufunc(*[cr.tensor(a) for a in args])
     assert isinstance(result, cr.Tensor)
     np.testing.assert_allclose(result.numpy(), ufunc(*args), rtol=1e-14)

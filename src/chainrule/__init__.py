@@ -63,10 +63,9 @@ from .tensor import Tensor, as_tensor, tensor  # noqa: E402
 
 if TYPE_CHECKING:
     from . import compile, data, nn, optim, testing, train  # noqa: F401  lazy attributes
-    from .testing import gradcheck as gradcheck
-    from .testing import gradgradcheck as gradgradcheck
-    from .train import Trainer as Trainer
-    from .train import summary as summary
+    from .testing.gradcheck import gradcheck, gradgradcheck
+    from .train.loop import Trainer
+    from .train.summary import summary
 
 __version__ = "0.1.0"
 
@@ -82,7 +81,7 @@ _LAZY_NAMES = {
     "summary": "train",
 }
 
-__all__ = [
+__all__ = [  # noqa: PLE0604  the names of ops are strings
     "Function", "Tensor", "Trainer", "arange", "as_tensor", "backward", "bool_", "checkpoint",
     "custom_vjp", "empty", "empty_like", "enable_grad", "errors", "eye", "float16", "float32",
     "float64", "from_numpy", "full", "full_like", "get_default_dtype", "grad", "gradcheck",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,10 +13,10 @@ ENVIRONMENT: Final = {
 }
 """Every environment variable that chainrule reads, and what it does."""
 
-FASHION_MNIST_DEFAULT: Final = Path("/usr/share/datasets/fashion-mnist")
+FASHION_MNIST_DEFAULT: Final = "/usr/share/datasets/fashion-mnist"
 """Where Debian's package ``dataset-fashion-mnist`` puts its files."""
 
-PACKAGE_ROOT: Final = str(Path(__file__).parent) + os.sep
+PACKAGE_ROOT: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 """Folder of the installed package: frames below it are ours, the others are the user's."""
 
 _default_dtype: np.dtype[np.floating] = np.dtype(np.float32)

@@ -49,7 +49,7 @@ class Polar(cr.Function):
 
     @staticmethod
     def backward(ctx, cx, cy):
-        r, phi, x, y = ctx.saved_tensors
+        _, phi, x, y = ctx.saved_tensors
         return cx * cr.cos(phi) + cy * cr.sin(phi), cy * x - cx * y
 
 

@@ -54,7 +54,9 @@ def test_product_over_an_empty_axis_is_zero() -> None:
     assert [g.shape for g in gradients_of_sum(z, x, y)] == [(2, 0), (0, 3)]
 
 
-@pytest.mark.parametrize(("a", "b"), [((0, 3), (3, 2)), ((2, 0, 3), (3, 2)), ((0, 2, 3), (0, 3, 4))])
+@pytest.mark.parametrize(
+    ("a", "b"), [((0, 3), (3, 2)), ((2, 0, 3), (3, 2)), ((0, 2, 3), (0, 3, 4))]
+)
 def test_product_of_no_rows_is_empty_and_its_gradient_zero(a: Shape, b: Shape) -> None:
     x, y = cr.tensor(np.ones(a), requires_grad=True), cr.tensor(np.ones(b), requires_grad=True)
     z = x @ y
@@ -86,7 +88,7 @@ def test_nan_and_infinity_reach_only_their_row() -> None:
     ("a", "b"), [((2, 3), (4, 5)), ((3,), (4,)), ((2, 3), (2,)), ((), (3,)), ((2, 2, 3), (3, 3, 4))]
 )
 def test_operands_that_do_not_fit_are_named(a: Shape, b: Shape) -> None:
-    with pytest.raises(ShapeError, match="matmul|broadcast") as caught:
+    with pytest.raises(ShapeError, match=r"matmul|broadcast") as caught:
         cr.matmul(cr.tensor(np.ones(a)), cr.tensor(np.ones(b)))
     assert "test_contract_edges.py" in str(caught.value)
 
@@ -109,7 +111,7 @@ def test_linear_is_x_times_w_transposed_plus_b(shape: Shape, bias: bool) -> None
     np.testing.assert_allclose(cr.linear(cr.tensor(x), w, b).numpy(), want, rtol=1e-12)
 
 
-def test_gradients_of_linear_are_those_of_document_003() -> None:
+def test_gradients_of_linear_are_those_of_document_002() -> None:
     x, w, b = draw(4, 3), draw(2, 3), draw(2)
     leaves = [cr.tensor(v, requires_grad=True) for v in (x, w, b)]
     gx, gw, gb = gradients_of_sum(cr.linear(*leaves), *leaves)
@@ -132,12 +134,12 @@ def test_outer_flattens_as_numpy_does() -> None:
     np.testing.assert_array_equal(cr.outer(cr.tensor(x), y).numpy(), np.outer(x, y))
 
 
-@pytest.mark.parametrize("dims", [0, 1, 2, ([0, 2], [1, 0]), ([-1], [0]), (2, 0)])
+@pytest.mark.parametrize("dims", [0, 1, 2, ([1, 2], [1, 0]), ([-1], [0]), (2, 0), ([], [])])
 def test_tensordot_is_numpys(dims: Any) -> None:
-    x, y = draw(3, 4, 4), draw(4, 3, 4) if isinstance(dims, tuple) else draw(4, 4, 2)
-    if dims == 2:
-        x = draw(3, 4, 4)
-    np.testing.assert_allclose(cr.tensordot(cr.tensor(x), y, dims).numpy(), np.tensordot(x, y, dims))
+    x, y = draw(3, 4, 4), draw(4, 4, 2)
+    np.testing.assert_allclose(
+        cr.tensordot(cr.tensor(x), y, dims).numpy(), np.tensordot(x, y, dims)
+    )
 
 
 def test_tensordot_refuses_axes_that_do_not_fit() -> None:

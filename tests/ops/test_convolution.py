@@ -47,6 +47,7 @@ def by_loops(
 @st.composite
 def convolutions(draw_: st.DrawFn) -> dict[str, Any]:
     """Options of conv2d, and sizes that they fit."""
+
     def pair(low: int, high: int) -> Pair:
         return draw_(st.tuples(*[st.integers(low, high)] * 2))
 
@@ -54,7 +55,10 @@ def convolutions(draw_: st.DrawFn) -> dict[str, Any]:
     kernel, dilation, padding = pair(1, 3), pair(1, 2), pair(0, 2)
     least = [d * (k - 1) + 1 - 2 * p for k, d, p in zip(kernel, dilation, padding, strict=True)]
     size = [max(1, n) + draw_(st.integers(0, 4)) for n in least]
-    channels, outputs = groups * draw_(st.sampled_from([1, 2, 8])), groups * draw_(st.integers(1, 3))
+    channels, outputs = (
+        groups * draw_(st.sampled_from([1, 2, 8])),
+        groups * draw_(st.integers(1, 3)),
+    )
     return {
         "x": (draw_(st.integers(1, 3)), channels, *size),
         "w": (outputs, channels // groups, *kernel),
@@ -95,7 +99,9 @@ def test_conv_transpose2d_is_the_transpose_of_conv2d(case: dict[str, Any]) -> No
     ct = draw(*y.shape)
     (gx,) = cr.gradients([y], [x], [ct])
     span = [d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True)]
-    extra = [(n + 2 * p - k) % s for n, p, k, s in zip(x.shape[2:], padding, span, stride, strict=True)]
+    extra = [
+        (n + 2 * p - k) % s for n, p, k, s in zip(x.shape[2:], padding, span, stride, strict=True)
+    ]
     back = cr.conv_transpose2d(cr.tensor(ct), w, None, stride, padding, extra, groups, dilation)
     np.testing.assert_allclose(back.numpy(), gx.numpy(), atol=1e-12)
 

@@ -13,8 +13,8 @@ operators and functions of ``chainrule.ops`` only.
 from __future__ import annotations
 
 import re
-from inspect import get_annotations
 from collections.abc import Iterator, Sequence
+from inspect import get_annotations
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, dataclass_transform
 
 import numpy as np

@@ -57,6 +57,7 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> np.
     >>> _ = file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
     >>> read_idx(file)
     array([7, 2, 1], dtype=uint8)
+    >>> folder.cleanup()
     """
     path = Path(path)
     try:

@@ -145,7 +145,8 @@ def _means_along(x: V, axis: int, m: int) -> V:
     if m == 0:
         return whole[(*before, slice(0, 0))]  # type: ignore[no-any-return]  # of x's kind
     parts = [whole[(*before, part)] for part in _bins(whole.shape[axis], m)]
-    return joining.concatenate([reduce.mean(part, axis, True) for part in parts], axis)
+    means: V = joining.concatenate([reduce.mean(part, axis, True) for part in parts], axis)
+    return means
 
 
 def _maxima(x: Any, out: Shape, return_indices: bool) -> Any:

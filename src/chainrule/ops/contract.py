@@ -138,7 +138,7 @@ def matmul(a: V, b: Any) -> V:
 def linear(x: V, weight: Any, bias: Any = None) -> V:
     """x Wᵀ + b: a dense layer.  x (…, I), W (O, I), b (O) give (…, O).
 
-    With the error ȳ: x̄ = ȳ W, W̄ = ȳᵀ x, b̄ = Σ ȳ over all leading axes (document 003, section 4).
+    With the error ȳ: x̄ = ȳ W, W̄ = ȳᵀ x, b̄ = Σ ȳ over all leading axes (document 002).
     Raises ShapeError if x does not end with I.
 
     >>> linear(tensor([1.0, 2.0]), tensor([[3.0, 4.0]]), tensor([0.5]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -26,6 +25,8 @@ from ..errors import ArgumentError, ShapeError
 from . import diagonals, movement, reduce
 
 V = TypeVar("V")
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 __all__ = ["einsum", "outer", "tensordot"]
 Term = tuple[Any, str]
@@ -140,11 +141,11 @@ def canonical(a: str, b: str, out: str) -> str:
     'ab,bc->ac'
     """
     seen = dict.fromkeys(a + b)
-    if len(seen) > len(string.ascii_letters):
+    if len(seen) > len(_LETTERS):
         raise ArgumentError(
             "a contraction takes at most 52 different labels", got=f"{len(seen)}", at=user_line()
         )
-    names = str.maketrans(dict(zip(seen, string.ascii_letters, strict=False)))
+    names = str.maketrans(dict(zip(seen, _LETTERS, strict=False)))
     return f"{a},{b}->{out}".translate(names)
 
 

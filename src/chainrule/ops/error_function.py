@@ -10,12 +10,11 @@ error of 2.4e-9, a twenty-fifth of a float32 rounding.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
+Doubles: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
 # Coefficients are from the highest power down.
 # erf(x) = x + x Σ cₖ x²ᵏ for |x| <= 1, with cₖ = 2/√π (-1)ᵏ / (k! (2k + 1)), c₀ less one:

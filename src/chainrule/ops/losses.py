@@ -1,6 +1,6 @@
 """Losses with a rule of their own: cross-entropy of class labels, and of logits of two classes.
 
-Both take scores, not probabilities: the derivative softmax(x) - onehot(label) (document 004) is
+Both take scores, not probabilities: the derivative softmax(x) - onehot(label) (document 002) is
 exact where the logarithm of a probability would be log 0.
 """
 
@@ -291,7 +291,8 @@ def _soft_cross_entropy(logits: V, target: Any, weight: Any, reduction: str, smo
     log_p: Any = probabilities.log_softmax(logits, axis)
     if weight is not None:
         log_p = log_p * _beside(weight, log_p.ndim)
-    return _reduced(-reduce.sum(target * log_p, axis), reduction)
+    loss: V = -reduce.sum(target * log_p, axis)
+    return _reduced(loss, reduction)
 
 
 def nll_loss(
