@@ -1,9 +1,9 @@
 """Recurrent layers over whole sequences: LSTM, GRU and Elman's, with backpropagation through time.
 
 The projection of all inputs, z = x Wᵀ + b, is one matrix product, made of ordinary ops. What is
-left is one op a layer: a loop over time. Its rule runs the loop backward (document 001, section 4.1;
-Werbos 1990, "Backpropagation through time") for the cotangents of z and of the first state; those
-of the weights are then matrix products over all steps at once.
+left is one op a layer: a loop over time. Its rule runs the loop backward (document 001, section
+4.1; Werbos 1990, "Backpropagation through time") for the cotangents of z and of the first state;
+those of the weights are then matrix products over all steps at once.
 """
 
 from __future__ import annotations
