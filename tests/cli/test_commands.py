@@ -235,7 +235,7 @@ def test_interrupted_training_keeps_what_was_learnt(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["samples"] == 1000
 
 
-FUNCTIONS = '''
+FUNCTIONS = """
 import numpy as np
 import chainrule as cr
 
@@ -268,7 +268,7 @@ def nothing():
     return cr.ones(1)
 
 constant = 3
-'''  # noqa: Q001
+"""
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def test_check_notes_a_kink(functions: Path) -> None:
         ("good", ["--at", "y=1"], "no argument 'y'"),
         ("good", ["--at", "x=one"], "numbers"),
         ("good", ["--shape", "x=2,2"], "sizes"),
-        ("matrix", [], "--shape"),
+        ("matrix", ["--shape", "a=2x4"], "--shape"),
     ],
 )
 def test_check_explains_bad_input(functions: Path, target: str, options, word: str) -> None:

@@ -39,7 +39,7 @@ def theirs(array: np.ndarray, grad: bool = True) -> torch.Tensor:
 def numbers(value: Any) -> np.ndarray:
     """The array in a tensor of either library."""
     if isinstance(value, torch.Tensor):
-        return value.detach().numpy()
+        return value.numpy(force=True)
     return value.array if isinstance(value, cr.Tensor) else np.asarray(value)
 
 
@@ -67,7 +67,13 @@ def relative_error(mine: np.ndarray, judge: np.ndarray, floor: float = FLOOR) ->
 
 
 def same(
-    mine: Any, judge: Any, what: str, *, rtol: float = RTOL, floor: float = FLOOR, dtype: bool = True
+    mine: Any,
+    judge: Any,
+    what: str,
+    *,
+    rtol: float = RTOL,
+    floor: float = FLOOR,
+    dtype: bool = True,
 ) -> None:
     """Assert equal shapes, element types and numbers; exactly for integers and truth values."""
     a, b = numbers(mine), numbers(judge)

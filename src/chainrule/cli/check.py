@@ -20,6 +20,8 @@ from ..testing import GradcheckResult, gradcheck, gradgradcheck
 
 Function = Callable[..., Any]
 
+_HINT = "give its arguments with --at NAME=NUMBERS or --shape NAME=SIZES"
+
 
 @click.command()
 @click.argument("target", metavar="FILE:FUNCTION")
@@ -72,13 +74,14 @@ def check(
                 run(program, tuple(inputs.values()), rtol=rtol, raise_on_failure=False)
                 for run in checks
             ]
-        except ChainruleError:
+        except ChainruleError as mistake:
+            mistake.hint = mistake.hint or _HINT
             raise
         except Exception as failure:
             raise ArgumentError(
                 f"{target} failed: {type(failure).__name__}: {failure}",
                 got=", ".join(f"{n}: {list(x.shape)}" for n, x in inputs.items()),
-                hint="give its arguments with --at NAME=NUMBERS or --shape NAME=SIZES",
+                hint=_HINT,
             ) from failure
     passed = all(result.ok for result in results)
     notes = [str(w.message) for w in noticed if issubclass(w.category, UserWarning)]

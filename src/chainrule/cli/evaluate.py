@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from ..data.mnist import read_images
+from ..errors import DataError
 from ..nn import CrossEntropyLoss
-from ..optim import SGD
-from ..train import Trainer
+from ..train import evaluate as score
 from .run_folder import load_run
 
 
@@ -25,11 +25,15 @@ from .run_folder import load_run
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def evaluate(run: Path, images: Path, labels: Path, batch_size: int, as_json: bool) -> int:
     """Score the network saved in RUN on IDX files, plain or gzipped."""
-    model = load_run(run)
+    model, input_shape = load_run(run)
     dataset = read_images(images, labels)
-    optimizer = SGD(model.parameters(), lr=0.0)  # a Trainer has one; evaluating never steps it
-    trainer = Trainer(model, optimizer, CrossEntropyLoss(), metrics=("accuracy",))
-    scores = trainer.evaluate(dataset, batch_size=batch_size)
+    if dataset.images.shape[1:] != input_shape:
+        raise DataError(
+            "the images are not of the size that the network was trained on",
+            expected="×".join(map(str, input_shape[1:])),
+            got="×".join(map(str, dataset.images.shape[2:])),
+        )
+    scores = score(model, CrossEntropyLoss(), dataset, "accuracy", batch_size=batch_size)
     result = {
         "accuracy": scores["accuracy"],
         "loss": scores["loss"],

@@ -50,22 +50,23 @@ def write_record(folder: Path, network: str, record: Mapping[str, Any]) -> None:
     unfinished.replace(folder / RECORD)
 
 
-def load_run(folder: Path) -> Module:
-    """The trained network saved in a run folder, in evaluation mode.
+def load_run(folder: Path) -> tuple[Module, tuple[int, ...]]:
+    """The trained network saved in a run folder, in evaluation mode, and the shape of its input.
 
     Raises CheckpointError for a folder that is missing, unfinished, damaged or of another version.
     """
     record = read_record(folder)
-    build = NETWORKS.get(record["network"]) if isinstance(record.get("network"), str) else None
-    if build is None:
+    name = record.get("network")
+    network = NETWORKS.get(name) if isinstance(name, str) else None
+    if network is None:
         raise CheckpointError(
             "the run names a network that is not known here",
             expected=", ".join(sorted(NETWORKS)),
-            got=repr(record.get("network"))[:80],
+            got=repr(name)[:80],
         )
-    model = build()
+    model = network.build()
     checkpoint.load(folder / WEIGHTS, model)
-    return model.eval()
+    return model.eval(), network.input_shape
 
 
 def read_record(folder: Path) -> dict[str, Any]:

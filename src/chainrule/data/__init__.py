@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .augmentation import Shifted
 from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, collate, random_split
 from .idx import read_idx
 from .loader import DataLoader
@@ -26,6 +27,7 @@ __all__ = [
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "Shifted",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
+from . import init
 from .containers import Sequential
 from .layers.activation import ReLU
 from .layers.convolution import Conv2d
@@ -20,9 +21,10 @@ def mnist_cnn() -> Sequential:
     """The network of document 002 for 28×28 images of ten classes; 34,826 parameters.
 
     Conv 32 (3×3) + ReLU → max pool 2 → Conv 64 (3×3) + ReLU → max pool 2 → flatten (1600) →
-    dropout 0.5 → dense 10. It returns logits: softmax is part of the loss.
+    dropout 0.5 → dense 10. It returns logits: softmax is part of the loss. The document writes it
+    in Keras's terms, so weights start as there: Glorot uniform, biases zero.
     """
-    return Sequential(
+    model = Sequential(
         {
             "conv1": Conv2d(1, 32, 3),
             "relu1": ReLU(),
@@ -35,7 +37,20 @@ def mnist_cnn() -> Sequential:
             "dense": Linear(1600, 10),
         }
     )
+    for layer in (model.conv1, model.conv2, model.dense):
+        init.xavier_uniform_(layer.weight)
+        init.zeros_(layer.bias)
+    return model
 
 
-NETWORKS: Final[Mapping[str, Callable[[], Module]]] = MappingProxyType({"mnist-cnn": mnist_cnn})
-"""Constructors by the name that ``run.json`` gives."""
+class Network(NamedTuple):
+    """How to build a network, and the shape of one of its inputs."""
+
+    build: Callable[[], Module]
+    input_shape: tuple[int, ...]
+
+
+NETWORKS: Final[Mapping[str, Network]] = MappingProxyType(
+    {"mnist-cnn": Network(mnist_cnn, (1, 28, 28))}
+)
+"""The networks by the name that ``run.json`` gives."""

@@ -14,7 +14,7 @@ from .callbacks import (
 )
 from .checkpoint import load, load_weights, save
 from .history import Epoch, History, Series
-from .loop import Trainer
+from .loop import Trainer, evaluate
 from .metrics import Accuracy, MeanLoss, Metric, TopK, accuracy, top_k_accuracy
 from .storage import load_arrays, save_arrays, write_atomically
 from .summary import Summary, summary
@@ -37,6 +37,7 @@ __all__ = [
     "TopK",
     "Trainer",
     "accuracy",
+    "evaluate",
     "gradient_norms",
     "load",
     "load_arrays",

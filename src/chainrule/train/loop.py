@@ -148,19 +148,7 @@ class Trainer:
 
         Raises TrainingError if there are no samples.
         """
-        mean = MeanLoss()
-        for metric in self.metrics:
-            metric.reset()
-        with recording(False), _mode(self.model, training=False):
-            for number, batch in enumerate(as_loader(data, batch_size, shuffle=False), start=1):
-                inputs, target = split_batch(batch, f"evaluation, batch {number}")
-                outputs = self.model(*inputs)
-                mean.add(float(self.loss(outputs, target).item()), _samples(target))
-                for metric in self.metrics:
-                    metric.update(outputs, target)
-        if not mean.count:
-            raise TrainingError("there are no samples to evaluate")
-        return {"loss": mean.compute(), **{m.name: m.compute() for m in self.metrics}}
+        return evaluate(self.model, self.loss, data, self.metrics, batch_size=batch_size)
 
     def predict(self, data: Batches, *, batch_size: int = 256) -> Tensor:
         """The model's outputs for all samples, in evaluation mode.
@@ -287,6 +275,35 @@ class _Run:
             schedule.step(known.get("val_loss", known["loss"]))
         else:
             schedule.step()
+
+
+def evaluate(
+    model: Module,
+    loss: Loss,
+    data: Batches,
+    metrics: MetricLike | Sequence[MetricLike] = (),
+    *,
+    batch_size: int = 256,
+) -> dict[str, float]:
+    """Loss and metrics of a model over all samples of `data`, in evaluation mode.
+
+    Nothing is recorded, and every module is left in the mode it was in.
+
+    Raises TrainingError if there are no samples.
+    """
+    mean, made = MeanLoss(), make_metrics(metrics)
+    for metric in made:
+        metric.reset()
+    with recording(False), _mode(model, training=False):
+        for number, batch in enumerate(as_loader(data, batch_size, shuffle=False), start=1):
+            inputs, target = split_batch(batch, f"evaluation, batch {number}")
+            outputs = model(*inputs)
+            mean.add(float(loss(outputs, target).item()), _samples(target))
+            for metric in made:
+                metric.update(outputs, target)
+    if not mean.count:
+        raise TrainingError("there are no samples to evaluate")
+    return {"loss": mean.compute(), **{m.name: m.compute() for m in made}}
 
 
 def as_loader(data: Batches, batch_size: int, *, shuffle: bool) -> Iterable[Any]:
