@@ -154,6 +154,9 @@ def test_errors_with_json_are_one_object(tmp_path: Path) -> None:
     assert not done.stderr
 
 
+NAMED = '{"format": 1, "network": %s}'
+
+
 def damaged_images(folder: Path) -> dict[str, tuple[Path, Path, str]]:
     digits = np.zeros((3, 28, 28), np.uint8)
     good = write_idx(folder / "good", digits), write_idx(folder / "labels", np.array([1, 2, 3]))
@@ -196,8 +199,8 @@ def test_evaluate_refuses_damaged_files(case: str, trained, tmp_path: Path) -> N
     [
         (lambda run: (run / "run.json").write_text("{"), "damaged"),
         (lambda run: (run / "run.json").write_text('{"format": 99}'), "version"),
-        (lambda run: (run / "run.json").write_text('{"format": 1, "network": "os.system"}'), "not known"),
-        (lambda run: (run / "run.json").write_text('{"format": 1, "network": ["a"]}'), "not known"),
+        (lambda run: (run / "run.json").write_text(NAMED % '"os.system"'), "not known"),
+        (lambda run: (run / "run.json").write_text(NAMED % '["a"]'), "not known"),
         (lambda run: (run / "run.json").unlink(), "not a run folder"),
         (lambda run: (run / "weights.safetensors").unlink(), "weights"),
         (lambda run: os.truncate(run / "weights.safetensors", 5000), "weights"),

