@@ -345,3 +345,14 @@ def test_gradients_only_computes_what_leads_to_the_inputs() -> None:
     assert dx.tolist() == [15.0]
     assert not called
     assert x.grad is None
+
+
+def test_gradients_at_a_computed_tensor_neither_need_nor_free_what_it_saved() -> None:
+    x = leaf(2.0)
+    a = x * x
+    (da,) = cr.gradients((a * 3).sum(), a)
+    assert da.tolist() == [3.0]
+    a.sum().backward()
+    assert x.grad.tolist() == [4.0]
+    (da,) = cr.gradients((a * a).sum(), a)
+    assert da.tolist() == [8.0]

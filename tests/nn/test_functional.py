@@ -7,6 +7,7 @@ import pytest
 
 import chainrule as cr
 import chainrule.nn.functional as F
+from chainrule import ops
 from chainrule.errors import ArgumentError, InPlaceError, ShapeError
 
 X = np.random.default_rng(3).normal(size=(2, 3, 4))
@@ -61,6 +62,9 @@ def test_normalize_and_cosine_similarity() -> None:
     a, b = X[0], X[1]
     expected = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     np.testing.assert_allclose(F.cosine_similarity(x[0], x[1]).numpy(), expected)
+    one = x[1][:, :1]
+    broadcast = F.cosine_similarity(x[0], ops.expand(one, x[0].shape))
+    np.testing.assert_allclose(F.cosine_similarity(x[0], one).numpy(), broadcast.numpy())
 
 
 def test_log_sigmoid_does_not_overflow() -> None:

@@ -286,6 +286,21 @@ def test_gather_and_scatter_add_equal_loops(dim: int, data: st.DataObject) -> No
     assert np.array_equal(result.numpy(), scattered)
 
 
+def test_take_along_dim_and_index_select_have_the_signatures_of_torch() -> None:
+    x = cr.Tensor(numbered((2, 3)))
+    order = cr.argsort(x, 1, descending=True)
+    assert cr.take_along_dim(x, order, 1).tolist() == [[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]]
+    assert cr.take_along_dim(x, [[0, 2]], 1).tolist() == [[0.0, 2.0], [3.0, 5.0]]
+    assert cr.take_along_dim(x[:1], [[1], [2]], dim=1).tolist() == [[1.0], [2.0]]
+    assert cr.take_along_dim(x, [5, 0]).tolist() == [5.0, 0.0]
+    assert cr.index_select(x, 1, [2, 2, 0]).tolist() == [[2.0, 2.0, 0.0], [5.0, 5.0, 3.0]]
+    with pytest.raises(ShapeError, match="as many axes"):
+        cr.take_along_dim(x, [1], 0)
+    with pytest.raises(ShapeError):
+        cr.take_along_dim(x, [[0], [1], [2]], 1)
+    gradcheck(lambda x: cr.take_along_dim(x, [[0, 2, 0]], 1), cr.Tensor(numbered((2, 3))))
+
+
 def test_derivatives_of_gather_and_scatter_add() -> None:
     rng = np.random.default_rng(4)
     index = np.array([[0, 2, 2], [1, 1, 0]])

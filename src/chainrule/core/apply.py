@@ -11,7 +11,7 @@ import numpy as np
 from .. import config
 from ..errors import ArgumentError, ChainruleError, DTypeError
 from .aval import SCALARS, Aval, describe, promote
-from .op import Needs, Op
+from .op import Op
 from .value import Node, Value, describe_site, item, stored, tape
 
 V = TypeVar("V")
@@ -30,17 +30,21 @@ def apply(op: Op, first: V, *rest: Any) -> V:
     Raises a ChainruleError that names the user's line if the operands do not fit.
     """
     cls: type[Value] | None = None
-    tracked = False
+    tracked = foreign = False
     arrays: list[Any] = []
-    args: tuple[Any, ...] = (first, *rest)
-    for a in args:
+    parents: list[Node | None] = []
+    for a in (first, *rest):
         if isinstance(a, Value):
             if cls is None:
                 cls = a.result_class
-            if a.node is not None:
+            node = a.node
+            if node is not None:
                 tracked = True
+            parents.append(node)
             arrays.append(a.array)
         else:
+            foreign = foreign or type(a) is _ndarray
+            parents.append(None)
             arrays.append(a)
     try:
         if tape.graph is not None:
@@ -53,68 +57,61 @@ def apply(op: Op, first: V, *rest: Any) -> V:
         raise _explained(op, arrays, failure) from failure
     if cls is None:
         return out  # type: ignore[no-any-return]  # arrays in, arrays out
+    if tracked and not (tape.recording and op.differentiable):
+        tracked = False
+    if tracked and foreign:  # the caller may change an array of its own before backward
+        arrays = [x.copy() if p is None and type(x) is _ndarray else x
+                  for x, p in zip(arrays, parents, strict=True)]  # fmt: skip
     if op.n_out is not None:
-        return cast(V, _wrap_outputs(op, args, arrays, out, cls, tracked))
+        return cast(V, _wrap_outputs(op, arrays, parents, out, cls, tracked))
     if type(out) is not _ndarray:
         out = stored(out)
     value: Any = cls.__new__(cls)
     value.array = out
     value._grad = None
     value.node = (
-        _record(op, args, arrays, out)
-        if tracked and tape.recording and op.differentiable and out.dtype.kind == "f"
-        else None
+        _record(op, arrays, parents, out) if tracked and out.dtype.kind == "f" else None
     )
     return cast(V, value)
 
 
-def _record(op: Op, args: tuple[Any, ...], arrays: list[Any], out: Any) -> Node:
+def _record(op: Op, arrays: list[Any], parents: list[Node | None], out: Any) -> Node:
     """Remember how to go back from `out`: the parents, and the residuals that `op` needs."""
-    parents = [a.node if isinstance(a, Value) else None for a in args]
-    xs = _residuals(op.needs, parents, arrays)
-    if None in parents:
-        _own(xs, args)
-    frame = sys._getframe(2)
-    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
-        frame = frame.f_back
-    y = out if op.needs.output else None
-    site = (frame.f_code, frame.f_lasti)
-    if op.n_out is not None:
-        return Node(op, parents, xs, y, None, None, site, tape.scope)
-    return Node(op, parents, xs, y, out.shape, out.dtype, site, tape.scope)
-
-
-def _own(xs: list[Any], args: tuple[Any, ...]) -> None:
-    """Copy residuals that are arrays of the caller's, who may change them before backward."""
-    for i, x in enumerate(xs):
-        if type(x) is _ndarray and not isinstance(args[i], Value):
-            xs[i] = x.copy()
-
-
-def _residuals(needs: Needs, parents: list[Node | None], arrays: list[Any]) -> list[Any]:
-    """The inputs to keep, and the shape and dtype of the others."""
+    needs = op.needs
     kept = needs.inputs
     if kept is None:
-        if needs.cross:
-            several = len(parents) - parents.count(None) > 1
-            return [
-                x if several or p is None else _abstract(x)
-                for x, p in zip(arrays, parents, strict=True)
+        if not needs.cross or parents.count(None) < len(parents) - 1:
+            xs = arrays
+        else:  # an only differentiated input is not needed: its partners are
+            xs = [
+                x if p is None else _abstract(op, x) for x, p in zip(arrays, parents, strict=True)
             ]
-        return arrays
-    if not kept:
-        return [_abstract(x) for x in arrays]
-    return [x if i in kept else _abstract(x) for i, x in enumerate(arrays)]
+    elif kept:
+        xs = [x if i in kept else _abstract(op, x) for i, x in enumerate(arrays)]
+    else:
+        xs = [_abstract(op, x) for x in arrays]
+    frame = sys._getframe(2)
+    while (code := frame.f_code).co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        frame = frame.f_back
+    y = out if needs.output else None
+    if op.n_out is not None:
+        return Node(op, parents, xs, y, None, None, (code, frame.f_lasti), tape.scope)
+    return Node(op, parents, xs, y, out.shape, out.dtype, (code, frame.f_lasti), tape.scope)
 
 
 def _wrap_outputs(
-    op: Op, args: tuple[Any, ...], arrays: list[Any], outs: Any, cls: type[Value], tracked: bool
+    op: Op,
+    arrays: list[Any],
+    parents: list[Node | None],
+    outs: Any,
+    cls: type[Value],
+    tracked: bool,
 ) -> tuple[Value, ...]:
     """One Value per output; the differentiable ones lead to one common node."""
     parts = tuple([stored(part) for part in outs])
-    if not (tracked and tape.recording and op.differentiable):
+    if not tracked:
         return tuple([cls.wrap(part) for part in parts])
-    node = _record(op, args, arrays, parts)
+    node = _record(op, arrays, parents, parts)
     return tuple(
         [
             cls.wrap(part, item(node, i, part)) if part.dtype.kind == "f" else cls.wrap(part)
@@ -123,8 +120,11 @@ def _wrap_outputs(
     )
 
 
-def _abstract(x: Any) -> Any:
-    return x if type(x) in SCALARS else Aval(x.shape, x.dtype)
+def _abstract(op: Op, x: Any) -> Any:
+    """What stands for an input that is not kept: its shape and dtype, if a rule may want them."""
+    if type(x) in SCALARS:
+        return x
+    return Aval(x.shape, x.dtype) if op.keeps_shapes else None
 
 
 def _explained(op: Op, arrays: list[Any], failure: Exception) -> Exception:

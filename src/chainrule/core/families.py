@@ -20,6 +20,7 @@ class Elementwise(Op, abstract=True):
     """
 
     promotes = True
+    keeps_shapes = False  # the engine knows the shapes; elementwise rules have no use for them
     expr: ClassVar[str] = ""
     math: ClassVar[tuple[str, ...]] = ()
     domain: ClassVar[tuple[tuple[float, float], ...]] = ((-2.0, 2.0),)

@@ -90,6 +90,8 @@ class Op(metaclass=_Interning):
     differentiable: ClassVar[bool] = True
     n_out: ClassVar[int | None] = None
     once: ClassVar[bool] = False
+    keeps_shapes: ClassVar[bool] = True
+    """Whether rules get an Aval for an input that is not kept; else they get None."""
     interned: ClassVar[bool] = True  # the metaclass reads it
     promotes: ClassVar[bool] = False
     """Whether operands of different dtypes are cast to their common dtype first."""

@@ -40,8 +40,8 @@ def sweep(
     as the walk passes them, unless `retain_graph` or `create_graph`.
     """
     order = reachable(roots, boundary)
-    on_path = _leading_to(order, wanted) if wanted else None
-    _check_alive(order, on_path)
+    on_path, passed = _leading_to(order, wanted) if wanted else (None, None)
+    _check_alive(order, passed)
     pending: dict[Node, Any] = {}
     for root, ct in zip(roots, cotangents, strict=True):
         pending[root] = pending[root] + ct if root in pending else ct
@@ -60,7 +60,7 @@ def sweep(
             elif node in wanted:
                 found[node] = ct
             op = node.op
-            if op is None or node in boundary:
+            if op is None or node in boundary or (passed is not None and node not in passed):
                 continue
             if type(op) is Item:
                 _collect(pending, node.parents[0], op.index, ct)
@@ -123,7 +123,7 @@ def as_values(node: Node, op: Op, cls: type[Value]) -> tuple[list[Data], Data]:
     """The residuals of a node as Values that lead back to where they came from."""
     assert node.xs is not None
     xs = [
-        cls.wrap(x, parent) if parent is not None and not isinstance(x, Aval) else x
+        x if parent is None or x is None or isinstance(x, Aval) else cls.wrap(x, parent)
         for x, parent in zip(node.xs, node.parents, strict=True)
     ]
     if not op.needs.output:
@@ -155,19 +155,24 @@ def _creation(node: Node) -> int:
     return node.order
 
 
-def _leading_to(order: Sequence[Node], wanted: Collection[Node]) -> set[Node]:
-    """The nodes among `order` from which a wanted node can be reached."""
-    on_path = set(wanted)
+def _leading_to(order: Sequence[Node], wanted: Collection[Node]) -> tuple[set[Node], set[Node]]:
+    """The nodes among `order` on the way to a wanted node, and those of them to be passed.
+
+    A wanted node that leads to no other is where the walk ends: its rule is not needed, and its
+    residuals stay for later passes.
+    """
+    on_path, passed = set(wanted), set()
     for node in reversed(order):
         if any(parent in on_path for parent in node.parents):
             on_path.add(node)
-    return on_path
+            passed.add(node)
+    return on_path, passed
 
 
-def _check_alive(order: Sequence[Node], on_path: Collection[Node] | None) -> None:
+def _check_alive(order: Sequence[Node], passed: Collection[Node] | None) -> None:
     """Raise before any gradient is touched if residuals that the walk needs are gone."""
     for node in order:
-        if node.xs is None and (on_path is None or node in on_path):
+        if node.xs is None and (passed is None or node in passed):
             raise FreedGraphError(
                 f"the saved values of {node.name} were freed by an earlier backward pass",
                 at=node.location or None,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
-from ..core.aval import describe
+from ..core.aval import broadcast_shapes, describe
 from ..core.value import Value, tape
 from ..errors import ArgumentError, ShapeError
 from ..ops import (
@@ -279,6 +279,9 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    """x₁ · x₂ / (max(‖x₁‖, eps) max(‖x₂‖, eps)) along `dim`."""
+    """x₁ · x₂ / (max(‖x₁‖, eps) max(‖x₂‖, eps)) along `dim`, of operands broadcast to one shape."""
+    # A vector that is broadcast along `dim` has the norm of all its copies.
+    shape = broadcast_shapes(x1.shape, x2.shape)
+    x1, x2 = ops.expand(x1, shape), ops.expand(x2, shape)
     norms: Callable[[Any], Any] = lambda x: ops.maximum(ops.norm(x, 2.0, dim), eps)  # noqa: E731
     return ops.sum(x1 * x2, dim) / (norms(x1) * norms(x2))

@@ -360,7 +360,14 @@ def take(x: V, index: Any, dim: int | None = None) -> V:
     return _get(x, (*(slice(None),) * normalize_axis(dim, len(shape)), index))
 
 
-index_select = take
+def index_select(x: V, dim: int, index: Any) -> V:
+    """The parts of x at the integers of the vector `index` along `dim`; ``take``, as in PyTorch.
+
+    >>> index_select(tensor([[1.0, 2.0], [3.0, 4.0]]), 1, [1, 1, 0])
+    tensor([[2., 2., 1.],
+            [4., 4., 3.]])
+    """
+    return take(x, index, dim)
 
 
 def index_add(x: V, dim: int, index: Any, source: Any) -> V:

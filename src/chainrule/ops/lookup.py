@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.apply import apply, user_line
-from ..core.aval import Aval, Data, DType, Shape, normalize_axis, shape_of
+from ..core.aval import Aval, Data, DType, Shape, broadcast_shapes, normalize_axis, shape_of
 from ..core.families import Constant, Linear
 from ..core.op import Needs
 from ..core.sampling import Sample, floats, ints
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from . import indexing, keys, scattering
+from . import indexing, keys, movement, scattering
 
 V = TypeVar("V")
 
@@ -145,7 +145,36 @@ def gather(x: V, dim: int, index: Any) -> V:
     return apply(Gather(normalize_axis(dim, len(shape_of(x)))), x, _as_index(index))
 
 
-take_along_dim = gather
+def take_along_dim(x: V, indices: Any, dim: int | None = None) -> V:
+    """``gather`` with PyTorch's other signature: x and `indices` are broadcast except along `dim`.
+
+    Without `dim` both are taken as flat. It reads what ``argsort`` and ``argmax`` with keepdim
+    found. Raises as ``gather`` does, and ShapeError for shapes that do not broadcast.
+
+    >>> x = tensor([[3.0, 1.0, 2.0]])
+    >>> take_along_dim(x, argsort(x, 1), 1)
+    tensor([[1., 2., 3.]])
+    """
+    index = _as_index(indices)
+    if dim is None:
+        flat = movement.reshape(x, (math.prod(shape_of(x)),))
+        return gather(flat, 0, movement.reshape(index, (math.prod(shape_of(index)),)))
+    shape, wanted = shape_of(x), shape_of(index)
+    if len(shape) != len(wanted):
+        raise ShapeError(
+            "take_along_dim needs indices with as many axes as its operand",
+            expected=f"{len(shape)} axes",
+            got=f"x of {shape}, indices of {wanted}",
+            at=user_line(),
+        )
+    axis = normalize_axis(dim, len(shape))
+    around = broadcast_shapes(_with_size(shape, axis, 1), _with_size(wanted, axis, 1))
+    x = movement.expand(x, _with_size(around, axis, shape[axis]))
+    return gather(x, axis, movement.expand(index, _with_size(around, axis, wanted[axis])))
+
+
+def _with_size(shape: Shape, axis: int, size: int) -> Shape:
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def scatter_add(x: V, dim: int, index: Any, src: Any) -> V:
