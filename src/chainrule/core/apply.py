@@ -53,30 +53,39 @@ def apply(op: Op, first: V, *rest: Any) -> V:
             if op.promotes:
                 arrays = promote(arrays, op.floating)
             out = op.forward(*arrays)
+    except ChainruleError as failure:
+        if failure.at is None:
+            failure.at = user_line()
+        raise
+    except (MemoryError, RecursionError):
+        raise
     except Exception as failure:
         raise _explained(op, arrays, failure) from failure
     if cls is None:
         return out  # type: ignore[no-any-return]  # arrays in, arrays out
     if tracked and not (tape.recording and op.differentiable):
         tracked = False
-    if tracked and foreign:  # the caller may change an array of its own before backward
-        arrays = [x.copy() if p is None and type(x) is _ndarray else x
-                  for x, p in zip(arrays, parents, strict=True)]  # fmt: skip
     if op.n_out is not None:
-        return cast(V, _wrap_outputs(op, arrays, parents, out, cls, tracked))
+        return cast(V, _wrap_outputs(op, arrays, parents, out, cls, tracked, foreign))
     if type(out) is not _ndarray:
         out = stored(out)
     value: Any = cls.__new__(cls)
     value.array = out
     value._grad = None
     value.node = (
-        _record(op, arrays, parents, out) if tracked and out.dtype.kind == "f" else None
+        _record(op, arrays, parents, out, foreign) if tracked and out.dtype.kind == "f" else None
     )
     return cast(V, value)
 
 
-def _record(op: Op, arrays: list[Any], parents: list[Node | None], out: Any) -> Node:
-    """Remember how to go back from `out`: the parents, and the residuals that `op` needs."""
+def _record(
+    op: Op, arrays: list[Any], parents: list[Node | None], out: Any, foreign: bool
+) -> Node:
+    """Remember how to go back from `out`: the parents, and the residuals that `op` needs.
+
+    With `foreign`, an array among them may be the caller's own: what is kept of it is copied, for
+    the caller may change it before backward.
+    """
     needs = op.needs
     kept = needs.inputs
     if kept is None:
@@ -90,6 +99,9 @@ def _record(op: Op, arrays: list[Any], parents: list[Node | None], out: Any) -> 
         xs = [x if i in kept else _abstract(op, x) for i, x in enumerate(arrays)]
     else:
         xs = [_abstract(op, x) for x in arrays]
+    if foreign:
+        xs = [x.copy() if type(x) is _ndarray and p is None else x
+              for x, p in zip(xs, parents, strict=True)]  # fmt: skip
     frame = sys._getframe(2)
     while (code := frame.f_code).co_filename.startswith(_PACKAGE) and frame.f_back is not None:
         frame = frame.f_back
@@ -106,12 +118,13 @@ def _wrap_outputs(
     outs: Any,
     cls: type[Value],
     tracked: bool,
+    foreign: bool,
 ) -> tuple[Value, ...]:
     """One Value per output; the differentiable ones lead to one common node."""
     parts = tuple([stored(part) for part in outs])
     if not tracked:
         return tuple([cls.wrap(part) for part in parts])
-    node = _record(op, arrays, parents, parts)
+    node = _record(op, arrays, parents, parts, foreign)
     return tuple(
         [
             cls.wrap(part, item(node, i, part)) if part.dtype.kind == "f" else cls.wrap(part)
@@ -128,16 +141,13 @@ def _abstract(op: Op, x: Any) -> Any:
 
 
 def _explained(op: Op, arrays: list[Any], failure: Exception) -> Exception:
-    """The error to show for `failure`: ours, naming the operands and the user's line."""
-    if not isinstance(failure, ChainruleError):
-        failure = _diagnosed(op, arrays, failure)
-    if isinstance(failure, ChainruleError) and failure.at is None:
-        failure.at = user_line()
-    return failure
+    """Our error for a failure inside NumPy: what the shape rule says, or else NumPy's words."""
+    error = _diagnosed(op, arrays, failure)
+    error.at = user_line()
+    return error
 
 
-def _diagnosed(op: Op, arrays: list[Any], failure: Exception) -> Exception:
-    """Turn a failure inside NumPy into our error, by asking the shape rule first."""
+def _diagnosed(op: Op, arrays: list[Any], failure: Exception) -> ChainruleError:
     for x in arrays:
         if not (type(x) in SCALARS or isinstance(x, (np.ndarray, np.generic))):
             return DTypeError(
@@ -151,8 +161,6 @@ def _diagnosed(op: Op, arrays: list[Any], failure: Exception) -> Exception:
         return error
     except Exception:  # noqa: BLE001  the shape rule itself cannot take them: show NumPy's words
         pass
-    if isinstance(failure, (MemoryError, KeyboardInterrupt, RecursionError)):
-        return failure
     return ArgumentError(
         f"{op.name} failed: {failure}",
         got="   ".join(describe(x) for x in arrays),

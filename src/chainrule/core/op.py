@@ -13,6 +13,7 @@ operators and functions of ``chainrule.ops`` only.
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Iterator, Sequence
 from inspect import get_annotations
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, dataclass_transform
@@ -48,8 +49,11 @@ CROSS = Needs(inputs=None, cross=True)
 registry: dict[str, type[Op]] = {}
 """Every concrete op by name. Tests, docs and explanations read it; nothing else lists ops."""
 
-_interned: dict[tuple[object, ...], Any] = {}
-_MAX_INTERNED = 100_000
+_interned: weakref.WeakValueDictionary[tuple[object, ...], Any] = weakref.WeakValueDictionary()
+"""The one living instance of each op; an op that nobody holds is forgotten."""
+_recent: dict[tuple[object, ...], Any] = {}
+"""Ops by the arguments they were made with, so that a loop finds its ops at once."""
+_MOST_RECENT = 4096
 
 
 class _Interning(type):
@@ -64,13 +68,14 @@ class _Interning(type):
         key = (cls, args, kinds, *kwargs.items())
         if kwargs or float in kinds:  # 1 == 1.0 == True and 0.0 == -0.0, yet they are not the same
             key = (*key, repr(args), repr(kwargs))
-        op = _interned.get(key)
+        op = _recent.get(key)
         if op is None:
             made = super().__call__(*args, **kwargs)
             canonical = (cls, repr(made.parameters), made.parameters)
             op = _interned.setdefault(canonical, made)
-            if len(_interned) < _MAX_INTERNED:
-                _interned[key] = op
+            if len(_recent) >= _MOST_RECENT:
+                _recent.clear()
+            _recent[key] = op
         return op
 
 
@@ -155,15 +160,16 @@ class Op(metaclass=_Interning):
     def vjp(self, ct: Data, xs: Sequence[Data], y: Data, active: Active) -> Cotangents:
         """Cotangents of the inputs from `ct`, the cotangent of the output: ctᵀ J.
 
-        Entries of `xs` and `y` that ``needs`` does not keep are Avals. A cotangent may still have
-        the broadcast shape: the engine sums it to the input's shape.
+        Entries of `xs` that ``needs`` does not keep are Avals (for elementwise ops, None), and an
+        output that it does not keep is None. A cotangent may still have the broadcast shape: the
+        engine sums it to the input's shape.
         """
         raise NotImplementedError
 
     def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
         """Tangent of the output from the tangents of the inputs: J dx.
 
-        An op without a rule of its own gets it by transposing ``vjp`` (see autodiff.forward).
+        An op without a rule of its own gets it by transposing ``vjp`` (see engine.forward).
         """
         raise NotImplementedError
 

@@ -255,7 +255,8 @@ def check_residuals(case: Case) -> Iterator[Record]:
     assert owner is not None
     assert owner.xs is not None
     needs = case.op.needs
-    kept = [i for i, x in enumerate(owner.xs) if not isinstance(x, Aval) and type(x) not in SCALARS]
+    dropped = (Aval, type(None), *SCALARS)
+    kept = [i for i, x in enumerate(owner.xs) if not isinstance(x, dropped)]
     allowed = range(len(case.inputs)) if needs.inputs is None else needs.inputs
     extra = [i for i in kept if i not in allowed]
     yield Record("residuals", "inputs", f"keeps undeclared inputs {extra}" if extra else "")
