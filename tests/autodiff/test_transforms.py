@@ -193,3 +193,91 @@ def test_bad_input_is_explained() -> None:
         cr.jvp(lambda x: x, (t([1.0, 2.0]),), (t(1.0),))
     with pytest.raises(GradientError, match="does not want"):
         cr.gradients(cr.ones(1), cr.ones(1))
+
+
+def test_values_stay_connected_to_what_the_function_closes_over() -> None:
+    def f(w):
+        return lambda x: w * x * x
+
+    x = t(3.0)
+    assert cr.grad(lambda w: cr.value_and_grad(f(w))(x)[0])(t(2.0)).item() == 9.0
+    assert cr.grad(lambda w: cr.vjp(f(w), x)[0])(t(2.0)).item() == 9.0
+    assert cr.grad(lambda w: cr.jvp(f(w), (x,), (t(1.0),))[0])(t(2.0)).item() == 9.0
+    assert cr.jvp(lambda w: cr.value_and_grad(f(w))(x)[0], (t(2.0),), (t(1.0),))[1].item() == 9.0
+
+
+def test_results_of_an_outermost_transform_want_no_gradient() -> None:
+    assert not cr.grad(lambda w: cr.jvp(lambda x: w * x, (t(3.0),), (t(1.0),))[0])(
+        t(2.0)
+    ).requires_grad
+    assert not cr.grad(lambda x: x * x)(t(2.0)).requires_grad
+    w = cr.tensor(2.0, dtype=f64, requires_grad=True)
+    with cr.no_grad():
+        y, dy = cr.jvp(lambda x: w * x, (t(3.0),), (t(1.0),))
+    assert not y.requires_grad
+    assert not dy.requires_grad
+
+
+def test_a_tall_jacobian_runs_its_function_once() -> None:
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        return cr.dropout(cr.stack([x] * 3).reshape(-1), 0.5)
+
+    jac = cr.jacobian(f)(cr.ones(3))
+    assert jac.shape == (9, 3)
+    assert len(calls) == 1
+
+
+def test_a_function_may_change_its_own_argument_in_place() -> None:
+    def f(x):
+        x += 1
+        return (x * x).sum()
+
+    x = t([1.0, 2.0])
+    assert cr.grad(f)(x).tolist() == [4.0, 6.0]
+    assert cr.hessian(f)(x).tolist() == [[2.0, 0.0], [0.0, 2.0]]
+    assert x.tolist() == [1.0, 2.0]
+
+
+def test_functions_that_ignore_return_or_do_not_touch_their_argument() -> None:
+    x = t([1.0, 2.0])
+    assert cr.grad(lambda x: t(3.0))(x).tolist() == [0.0, 0.0]
+    assert cr.jacobian(lambda x: x)(x).tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert cr.jacobian(lambda x: cr.argmax(x)[None])(x).tolist() == [[0.0, 0.0]]
+    assert cr.jvp(lambda x: cr.ones(2), (x,), (x,))[1].tolist() == [0.0, 0.0]
+
+
+def test_each_gradient_is_a_cell_of_its_own() -> None:
+    a = cr.tensor([1.0], requires_grad=True)
+    b = cr.tensor([2.0], requires_grad=True)
+    (3 * (a + b)).sum().backward(create_graph=True)
+    a.grad.data.zero_()
+    assert b.grad.tolist() == [3.0]
+    ga, gb = cr.gradients((a + b).sum(), [a, b], create_graph=True)
+    assert ga is not gb
+
+
+def test_a_directions_array_and_dtype_stay_the_callers() -> None:
+    x = cr.ones(2, requires_grad=True)
+    direction = np.array([1.0, 10.0])
+    (x + 0).backward(direction)
+    direction[0] = 99
+    assert x.grad.tolist() == [1.0, 10.0]
+    assert x.grad.dtype == cr.float32
+    y = cr.ones(1, requires_grad=True)
+    y.backward(cr.tensor([2]))
+    assert y.grad.dtype == cr.float32
+
+
+def test_more_bad_input_is_explained() -> None:
+    with pytest.raises(ArgumentError, match="an input"):
+        cr.gradients(cr.ones(1, requires_grad=True) * 2, [])
+    with pytest.raises(ArgumentError, match="twice"):
+        cr.grad(lambda x, y: x * y, (0, 0))(t(1.0), t(2.0))
+    with pytest.raises(GradientError, match="tuple of tensors"):
+        cr.vjp(lambda x: {"y": x}, t(1.0))
+    w = cr.tensor(1.0, dtype=f64, requires_grad=True)
+    assert cr.value_and_grad(lambda: w * 2, ())()[1] == ()
+    assert w.grad is None

@@ -60,6 +60,8 @@ def gradients(
     (tensor(2.),)
     """
     wanted = [_tracked(x, i) for i, x in enumerate(_listed(inputs))]
+    if not wanted:
+        raise ArgumentError("gradients() needs an input to differentiate at", at=user_line())
     roots, cts = _roots(_listed(outputs), cotangents, create_graph)
     found = sweep(
         roots,
@@ -78,13 +80,16 @@ def gradients(
                 at=user_line(),
                 hint="pass allow_unused=True to get None for it",
             )
-        grads.append(ct if ct is None or isinstance(ct, Tensor) else as_result(ct))
+        grads.append(None if ct is None else as_cell(ct))
     return tuple(grads)
 
 
-def as_result(array: Any) -> Tensor:
-    """A tensor around what a rule computed."""
-    return Tensor.wrap(stored(array))
+def as_cell(x: Any) -> Tensor:
+    """A cell of its own around what a walk computed: an array, or a tensor with its node.
+
+    One cotangent may be the gradient of several tensors; each gets a cell that it may change.
+    """
+    return Tensor.wrap(x.array, x.node) if isinstance(x, Tensor) else Tensor.wrap(stored(x))
 
 
 def _listed(tensors: Tensors) -> Sequence[Tensor]:

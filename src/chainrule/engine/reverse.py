@@ -25,7 +25,7 @@ def sweep(
     cotangents: Sequence[Data],
     *,
     value_class: type[Value],
-    wanted: Collection[Node] = (),
+    wanted: Collection[Node] | None = None,
     boundary: Collection[Node] = (),
     retain_graph: bool = False,
     create_graph: bool = False,
@@ -33,14 +33,14 @@ def sweep(
     """Propagate the cotangents of `roots` backward.
 
     With `wanted` nodes, only what leads to them is computed and their cotangents are returned;
-    without, every leaf's ``grad`` (and every ``retain_grad``) is accumulated into. The walk does
+    with None, every leaf's ``grad`` (and every ``retain_grad``) is accumulated into. The walk does
     not go past `boundary` nodes.
 
     With `create_graph`, cotangents are Values that can be differentiated again. Residuals are freed
     as the walk passes them, unless `retain_graph` or `create_graph`.
     """
     order = reachable(roots, boundary)
-    on_path, passed = _leading_to(order, wanted) if wanted else (None, None)
+    on_path, passed = (None, None) if wanted is None else _leading_to(order, wanted)
     _check_alive(order, passed)
     pending: dict[Node, Any] = {}
     for root, ct in zip(roots, cotangents, strict=True):
@@ -57,7 +57,7 @@ def sweep(
             if on_path is None:
                 if node.variable is not None:
                     _deliver(node, ct, value_class)
-            elif node in wanted:
+            elif wanted is not None and node in wanted:
                 found[node] = ct
             op = node.op
             if op is None or node in boundary or (passed is not None and node not in passed):
@@ -219,11 +219,11 @@ def _deliver(node: Node, ct: Data, cls: type[Value]) -> None:
     """Accumulate into the ``grad`` of the leaf, or of the tensor that asked to retain it."""
     assert node.variable is not None
     variable = node.variable()
-    if variable is None:
+    if variable is None or variable.node is not node:
         return
     before = variable._grad
     if isinstance(ct, Value):
-        variable._grad = ct if before is None else before + ct
+        variable._grad = cls.wrap(ct.array, ct.node) if before is None else before + ct
     else:
         variable._grad = cls.wrap(stored(ct if before is None else before.array + ct))
 
@@ -244,13 +244,15 @@ def seed(output: Value, cotangent: Any, *, as_value: bool = False) -> Data:
             )
         ct: Any = np.ones(output.shape, output.dtype)
     else:
-        ct = cotangent if isinstance(cotangent, Value) else np.asarray(cotangent, output.dtype)
+        ct = cotangent if isinstance(cotangent, Value) else np.array(cotangent, output.dtype)
     if ct.shape != output.shape:
         raise ShapeError(
             "the direction does not have the shape of the output",
             expected=describe(output),
             got=describe(ct),
         )
+    if ct.dtype != output.dtype:
+        ct = cast(ct, output.dtype)
     if as_value:
         return ct if isinstance(ct, Value) else output.result_class.wrap(ct)
     return ct.array if isinstance(ct, Value) else ct
