@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from chainrule.errors import ArgumentError, DTypeError, GradientError, ShapeError, TracingError
 
 
 @pytest.mark.parametrize(
@@ -210,3 +210,119 @@ def test_default_dtype_can_be_changed_and_is_checked() -> None:
 def test_random_tensors_can_want_gradients() -> None:
     assert cr.randn(2, 3, requires_grad=True).requires_grad
     assert cr.rand(2, requires_grad=True).is_leaf
+
+
+def test_a_tensor_in_a_boolean_or_bitwise_operator() -> None:
+    assert (cr.tensor([5, 6]) & cr.tensor([3, 3])).tolist() == [1, 2]
+    assert (cr.tensor([5]) | 2).tolist() == [7]
+    assert (cr.tensor([5]) ^ cr.tensor([1])).tolist() == [4]
+    assert (~cr.tensor([1, 2])).tolist() == [-2, -3]
+    mask = cr.tensor([True, False])
+    assert (~mask).tolist() == [False, True]
+    for combined in (True & mask, mask & True, mask & np.True_):
+        assert combined.tolist() == [True, False]
+        assert combined.dtype == cr.bool_
+    assert (False | mask).tolist() == [True, False]
+    assert (True ^ mask).tolist() == [False, True]
+    for call in (lambda: cr.ones(2) & mask, lambda: ~cr.ones(2)):
+        with pytest.raises(DTypeError, match="integers"):
+            call()
+
+
+def test_numbers_on_the_left_of_division_with_remainder() -> None:
+    t = cr.tensor([2, 4])
+    assert (7 // t).tolist() == [3, 1]
+    assert (7 % t).tolist() == [1, 3]
+    assert [part.tolist() for part in divmod(t, 3)] == [[0, 1], [2, 1]]
+    assert [part.tolist() for part in divmod(7, t)] == [[3, 1], [1, 3]]
+
+
+def test_equality_with_none_is_one_truth_value() -> None:
+    x = cr.ones(2)
+    assert (x == None) is False  # noqa: E711  on purpose
+    assert (x != None) is True  # noqa: E711  on purpose
+
+
+@pytest.mark.parametrize("number", [np.float64(2.0), np.sqrt(np.float64(4.0)), np.int64(2)])
+def test_numpy_numbers_do_not_widen(number) -> None:
+    x = cr.tensor(1.5)
+    for y in (x * number, number * x, x + number, number - x, x / number, number / x, x**number):
+        assert y.dtype == cr.float32
+    assert (cr.arange(3) * np.float32(2.0)).dtype == cr.float32
+    x *= number
+    assert x.item() == 3.0
+
+
+def test_formatting_a_number_takes_a_specification() -> None:
+    loss = cr.tensor(0.12345)
+    assert f"{loss:.3f}" == "0.123"
+    assert f"{cr.tensor(3):>4}" == "   3"
+    assert f"{cr.ones(2)}" == "tensor([1., 1.])"
+    with pytest.raises(TypeError):
+        f"{cr.ones(2):.3f}"
+
+
+def test_sizes_are_whole_numbers() -> None:
+    assert cr.zeros(np.int64(2), cr.tensor(3)).shape == (2, 3)
+    for call in (lambda: cr.zeros(2.5), lambda: cr.ones((2, 1.0)), lambda: cr.full(2.5, 1.0)):
+        with pytest.raises(ShapeError, match="whole"):
+            call()
+
+
+def test_a_number_that_its_dtype_cannot_hold_is_refused() -> None:
+    with pytest.raises(DTypeError, match="300"):
+        cr.tensor([300], dtype=cr.uint8)
+
+
+def test_a_shallow_copy_is_a_cell_of_its_own() -> None:
+    x = cr.ones(2, requires_grad=True)
+    twin = copy.copy(x)
+    assert twin.requires_grad
+    assert twin.is_leaf
+    with cr.no_grad():
+        twin.mul_(5)
+    assert x.tolist() == [1.0, 1.0]
+    y = copy.copy(x * 2)
+    y.sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_deep_copies_of_handles_and_views_are_tensors() -> None:
+    x = cr.ones(2, requires_grad=True)
+    for twin in (copy.deepcopy(x.data), copy.deepcopy(x.detach()), copy.copy(x.data)):
+        twin.zero_()
+        assert type(twin) is cr.Tensor
+        assert twin.tolist() == [0.0, 0.0]
+    assert x.tolist() == [1.0, 1.0]
+
+
+def test_parameters_take_attributes_and_keep_them_in_copies() -> None:
+    p = cr.nn.Parameter(cr.ones(2))
+    p.tag = [1]
+    twin = copy.deepcopy(p)
+    assert type(twin) is cr.nn.Parameter
+    assert twin.tag == [1]
+    assert twin.tag is not p.tag
+    assert copy.copy(p).tag is p.tag
+
+
+@pytest.mark.parametrize("value", [np.ones(2, np.float32), 1.0, [1.0, 1.0]])
+def test_a_gradient_is_a_tensor(value) -> None:
+    x = cr.ones(2, requires_grad=True)
+    with pytest.raises(DTypeError, match="tensor"):
+        x.grad = value
+
+
+def test_a_gradient_has_the_dtype_of_its_tensor() -> None:
+    x = cr.ones(2, requires_grad=True)
+    with pytest.raises(DTypeError, match="dtype"):
+        x.grad = cr.ones(2, dtype=cr.float64)
+
+
+def test_an_error_of_ours_inside_data_is_not_renamed() -> None:
+    class Unreadable:
+        def __array__(self, dtype=None, copy=None):
+            raise TracingError("no numbers yet")
+
+    with pytest.raises(TracingError, match="no numbers yet"):
+        cr.tensor([Unreadable()])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,41 @@ from .tensor import Tensor
 
 Sizes = int | Sequence[int]
 
+MOST_ELEMENTS = 2**47
+"""As many bytes as a process can address on today's 64-bit machines."""
+
 
 def check_shape(sizes: tuple[Any, ...]) -> Shape:
     """Sizes given one by one or as one sequence, as a shape.
 
-    Raises ShapeError for a negative size, or for more bytes than the machine can address.
+    Raises ShapeError for a size that is negative or not whole, or for more bytes than the machine
+    can address.
     """
     flat = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-    shape = tuple(int(n) for n in flat)
+    try:
+        shape = tuple(operator.index(n) for n in flat)
+    except TypeError as failure:
+        raise ShapeError("sizes are whole numbers", got=str(flat)) from failure
     total = 1
     for n in shape:
         if n < 0:
             raise ShapeError("sizes cannot be negative", got=str(shape))
         total *= n
-    if total * 8 > np.iinfo(np.intp).max:
-        raise ShapeError("a tensor of this shape does not fit into memory", got=str(shape))
+    if total > MOST_ELEMENTS:
+        raise _too_large(shape)
     return shape
+
+
+def allocate(make: Callable[..., Any], shape: Shape, *args: Any) -> Any:
+    """``make(shape, *args)``, with a ShapeError if there is no memory for it."""
+    try:
+        return make(check_shape((shape,)), *args)
+    except MemoryError:
+        raise _too_large(shape) from None
+
+
+def _too_large(shape: Shape) -> ShapeError:
+    return ShapeError("a tensor of this shape does not fit into memory", got=str(shape))
 
 
 def _new(array: Any, requires_grad: bool) -> Tensor:
@@ -44,7 +64,7 @@ def full(
     if dtype is None:
         kind = type(fill_value)
         dtype = kind if kind in (bool, int) else config.get_default_dtype()
-    return _new(np.full(check_shape((size,)), fill_value, dtype), requires_grad)
+    return _new(allocate(np.full, check_shape((size,)), fill_value, dtype), requires_grad)
 
 
 def zeros(*size: Any, dtype: DType | type | None = None, requires_grad: bool = False) -> Tensor:
@@ -53,12 +73,16 @@ def zeros(*size: Any, dtype: DType | type | None = None, requires_grad: bool = F
     >>> zeros(2, 3).shape
     (2, 3)
     """
-    return _new(np.zeros(check_shape(size), dtype or config.get_default_dtype()), requires_grad)
+    return _new(
+        allocate(np.zeros, check_shape(size), dtype or config.get_default_dtype()), requires_grad
+    )
 
 
 def ones(*size: Any, dtype: DType | type | None = None, requires_grad: bool = False) -> Tensor:
     """Ones, float32 unless a dtype is given."""
-    return _new(np.ones(check_shape(size), dtype or config.get_default_dtype()), requires_grad)
+    return _new(
+        allocate(np.ones, check_shape(size), dtype or config.get_default_dtype()), requires_grad
+    )
 
 
 def empty(*size: Any, dtype: DType | type | None = None, requires_grad: bool = False) -> Tensor:
@@ -106,8 +130,8 @@ def arange(
         whole = all(isinstance(n, (int, np.integer)) for n in (start, end, step))
         dtype = np.dtype(np.int64) if whole else config.get_default_dtype()
     count = max(0, int(np.ceil((end - start) / step)))
-    check_shape((count,))
-    return _new((start + step * np.arange(count)).astype(dtype), requires_grad)
+    array = allocate(lambda shape: (start + step * np.arange(*shape)).astype(dtype), (count,))
+    return _new(array, requires_grad)
 
 
 def linspace(
@@ -118,14 +142,16 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included."""
-    array = np.linspace(start, end, steps, dtype=dtype or config.get_default_dtype())
+    chosen = dtype or config.get_default_dtype()
+    array = allocate(lambda shape: np.linspace(start, end, *shape, dtype=chosen), (steps,))
     return _new(array, requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: DType | type | None = None) -> Tensor:
     """The n × m matrix with ones on its diagonal."""
-    check_shape((n, n if m is None else m))
-    return _new(np.eye(n, m, dtype=dtype or config.get_default_dtype()), False)
+    chosen = dtype or config.get_default_dtype()
+    shape = (n, n if m is None else m)
+    return _new(allocate(lambda sizes: np.eye(*sizes, dtype=chosen), shape), False)
 
 
 def from_numpy(array: np.ndarray[Any, DType]) -> Tensor:

@@ -13,14 +13,22 @@ Every class also derives from the built-in exception that Python programmers wou
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+locate: Callable[[], str | None] | None = None
+"""Finds the user's line for an error that is raised without `at`; ``core.apply`` says how."""
+
 
 class ChainruleError(Exception):
     """Base of all errors raised on purpose by chainrule.
 
-    >>> print(ShapeError("cannot add", expected="equal shapes", got="float32[2] and float32[3]"))
+    `at` is the user's line, innermost on the stack, unless it is given.
+
+    >>> print(ShapeError("cannot add", expected="equal shapes", got="(2,) and (3,)", at="a.py:1"))
     cannot add
       expected  equal shapes
-      got       float32[2] and float32[3]
+      got       (2,) and (3,)
+      at        a.py:1
     """
 
     def __init__(
@@ -35,7 +43,7 @@ class ChainruleError(Exception):
         self.cause = cause
         self.expected = expected
         self.got = got
-        self.at = at
+        self.at = locate() if at is None and locate is not None else at
         self.hint = hint
         super().__init__(cause)
 

@@ -1,17 +1,18 @@
-"""Operators and methods that delegate to ops: shared by every class of values.
+"""Methods that delegate to ops: shared by every class of values.
 
 Each method is one line: what it computes is said where the op is defined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from . import ops
 from .core.aval import DType
+from .operators import Operators
 
 Dim = int | Sequence[int] | None
 
@@ -21,118 +22,10 @@ def _shape(sizes: tuple[Any, ...]) -> Any:
     return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)) else sizes
 
 
-class Methods:
+class Methods(Operators):
     """Mixin with Python's operators and PyTorch's methods. It holds nothing."""
 
     __slots__ = ()
-
-    shape: Any
-    dtype: Any
-    ndim: Any
-
-    def _view(self, result: Self) -> Self:
-        """Hook for classes that want to know which results stand for a part of another value."""
-        return result
-
-    def _own(self, result: Any) -> Self:
-        """A result whose first operand may not be a value: with this one among them, it is."""
-        return result  # type: ignore[no-any-return]  # apply returns the class of its values
-
-    # Operators --------------------------------------------------------------------------------
-
-    def __add__(self, other: Any) -> Self:
-        return ops.add(self, other)
-
-    def __radd__(self, other: Any) -> Self:
-        return self._own(ops.add(other, self))
-
-    def __sub__(self, other: Any) -> Self:
-        return ops.sub(self, other)
-
-    def __rsub__(self, other: Any) -> Self:
-        return self._own(ops.sub(other, self))
-
-    def __mul__(self, other: Any) -> Self:
-        return ops.mul(self, other)
-
-    def __rmul__(self, other: Any) -> Self:
-        return self._own(ops.mul(other, self))
-
-    def __truediv__(self, other: Any) -> Self:
-        return ops.div(self, other)
-
-    def __rtruediv__(self, other: Any) -> Self:
-        return self._own(ops.div(other, self))
-
-    def __floordiv__(self, other: Any) -> Self:
-        return ops.floor_divide(self, other)
-
-    def __mod__(self, other: Any) -> Self:
-        return ops.remainder(self, other)
-
-    def __pow__(self, other: Any) -> Self:
-        return ops.pow(self, other)
-
-    def __rpow__(self, other: Any) -> Self:
-        return self._own(ops.pow(other, self))
-
-    def __matmul__(self, other: Any) -> Self:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Self:
-        return self._own(ops.matmul(other, self))
-
-    def __neg__(self) -> Self:
-        return ops.neg(self)
-
-    def __pos__(self) -> Self:
-        return self
-
-    def __abs__(self) -> Self:
-        return ops.abs(self)
-
-    def __invert__(self) -> Self:
-        return ops.logical_not(self)
-
-    def __and__(self, other: Any) -> Self:
-        return ops.logical_and(self, other)
-
-    def __or__(self, other: Any) -> Self:
-        return ops.logical_or(self, other)
-
-    def __xor__(self, other: Any) -> Self:
-        return ops.logical_xor(self, other)
-
-    def __eq__(self, other: Any) -> Self:  # type: ignore[override]  # elementwise, as in NumPy
-        return ops.eq(self, other)
-
-    def __ne__(self, other: Any) -> Self:  # type: ignore[override]  # elementwise, as in NumPy
-        return ops.ne(self, other)
-
-    def __lt__(self, other: Any) -> Self:
-        return ops.lt(self, other)
-
-    def __le__(self, other: Any) -> Self:
-        return ops.le(self, other)
-
-    def __gt__(self, other: Any) -> Self:
-        return ops.gt(self, other)
-
-    def __ge__(self, other: Any) -> Self:
-        return ops.ge(self, other)
-
-    __hash__ = object.__hash__
-
-    def __getitem__(self, key: Any) -> Self:
-        return self._view(ops.index(self, key))
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("a zero-dimensional tensor has no length")
-        return int(self.shape[0])
-
-    def __iter__(self) -> Iterator[Self]:
-        return iter([self._view(row) for row in ops.unbind(self)])
 
     # Elementwise ------------------------------------------------------------------------------
 

@@ -1,30 +1,34 @@
 """Tensor: a cell with an array, operators, methods and a gradient.
 
-Tensors are values. No tensor ever shares storage with another as the user sees it: slices and
-reshapes are new values, and in-place methods give the cell a new value. So backward always sees the
-numbers that forward used, and the "modified by an in-place operation" class of errors cannot occur.
+Tensors are values. Arrays are never written to once a cell holds them: an in-place method gives the
+cell another array, so backward always sees the numbers that forward used. Slices, reshapes and
+``detach()`` are values of their own: changing one in place, as if it were the tensor it came from,
+is an error as long as that tensor lives. Only ``x.data`` is a second handle on the cell of x.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from . import config
-from .core.apply import user_line
-from .core.aval import Array, DType, describe
+from .conversion import Leaving, as_array
+from .core.aval import DType, describe
 from .core.value import Node, Value, make_leaf, tape
 from .engine.reverse import seed, sweep
 from .errors import ArgumentError, DTypeError, GradientError, InPlaceError, ShapeError
+from .in_place import InPlace
 from .methods import Methods
-from .numpy_protocol import dispatch_function, dispatch_ufunc
-from .ops import arithmetic, indexing, movement
+from .ops import movement
 from .printing import format_tensor
 
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+"""Kinds of dtypes: a result of a higher category does not go into a tensor of a lower one."""
 
-class Tensor(Methods, Value):
+
+class Tensor(InPlace, Leaving, Methods, Value):
     """An n-dimensional array that remembers how it was computed.
 
     Parameters: `data`, a number, nested sequence, NumPy array or tensor (always copied); `dtype`
@@ -38,8 +42,7 @@ class Tensor(Methods, Value):
     tensor([2., 4., 6.])
     """
 
-    __slots__ = ("_is_view",)
-    _is_view: bool
+    __slots__ = ()
 
     def __init__(
         self, data: Any, dtype: DType | type | None = None, requires_grad: bool = False
@@ -50,10 +53,8 @@ class Tensor(Methods, Value):
         if requires_grad:
             self.requires_grad_()
 
-    def _view(self, result: Self) -> Self:
-        if result is not self:
-            result._is_view = True
-        return result
+    def _view(self, result: Any) -> Any:
+        return result if result is self else View.of(self, result.array, result.node)
 
     # Gradients --------------------------------------------------------------------------------
 
@@ -104,12 +105,20 @@ class Tensor(Methods, Value):
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        if value is not None and value.shape != self.shape:
-            raise ShapeError(
-                "a gradient has the shape of its tensor",
-                expected=describe(self),
-                got=describe(value),
-            )
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise DTypeError(
+                    "a gradient is a tensor, or None",
+                    got=type(value).__name__,
+                    hint="make it a tensor first: chainrule.tensor(x)",
+                )
+            if value.shape != self.shape or value.dtype != self.dtype:
+                error = ShapeError if value.shape != self.shape else DTypeError
+                raise error(
+                    "a gradient has the shape and dtype of its tensor",
+                    expected=describe(self),
+                    got=describe(value),
+                )
         self._grad = value
 
     def backward(
@@ -125,8 +134,8 @@ class Tensor(Methods, Value):
             raise GradientError(
                 "backward() of a tensor that was not recorded",
                 got=describe(self),
-                at=user_line(),
-                hint="no input has requires_grad=True, or it was computed under no_grad()",
+                hint="no input has requires_grad=True, or no_grad() or an op without a derivative "
+                "(a comparison, argmax, a cast to integers) cut it off",
             )
         sweep(
             [self.node],
@@ -153,8 +162,16 @@ class Tensor(Methods, Value):
         return HookHandle(self.node.hooks, hook)
 
     def detach(self) -> Tensor:
-        """The same numbers, cut off from the graph."""
-        return Tensor.wrap(self.array)
+        """The same numbers, cut off from the graph: a value of its own, never a way to change x.
+
+        Unlike in PyTorch, ``x.detach().zero_()`` raises InPlaceError; write ``x.data.zero_()``.
+        """
+        return View.of(self, self.array)
+
+    def detach_(self) -> Self:
+        """Cut this cell off from the graph."""
+        self.node = None
+        return self
 
     def clone(self) -> Tensor:
         """A new tensor with the same numbers; gradients pass through."""
@@ -162,140 +179,93 @@ class Tensor(Methods, Value):
 
     @property
     def data(self) -> Tensor:
-        """A handle on this cell without its graph: in-place methods on it change this tensor."""
+        """A handle on this cell without its graph: in-place methods on it change this tensor.
+
+        Assigning to it gives the cell another array, of any shape and floating-point type if this
+        is a leaf; a handle taken before keeps the old array. Raises DTypeError for integers in a
+        tensor that wants a gradient, ShapeError if a computed tensor would change its shape.
+        """
         return DataHandle.of(self)
 
     @data.setter
     def data(self, value: Any) -> None:
-        self.array = as_array(value, None)
+        array = value.array if isinstance(value, Tensor) else as_array(value)
+        if array is self.array:
+            return
+        node = self.node
+        if node is not None:
+            if array.dtype.kind != "f":
+                raise DTypeError(
+                    "the data of a tensor that wants a gradient are floating-point numbers",
+                    got=describe(array),
+                )
+            if (array.shape, array.dtype) != (self.shape, self.dtype):
+                if not self.is_leaf:
+                    raise ShapeError(
+                        "the data of a computed tensor keep their shape and dtype",
+                        expected=describe(self),
+                        got=describe(array),
+                    )
+                node.shape, node.dtype, self._grad = array.shape, array.dtype, None
+        DataHandle.release(self)
+        self.array = array
 
-    # In-place methods -------------------------------------------------------------------------
+    # Changing the cell: the methods are in InPlace --------------------------------------------
 
     def assign_(self, value: Any) -> Self:
         """Give this cell a new value, broadcast to its shape and cast to its dtype.
 
         Raises InPlaceError for a leaf that wants a gradient while operations are recorded, and for
-        a slice of another tensor, which the change could not reach.
+        a part or view of a living tensor, which the change would not reach.
         """
-        if getattr(self, "_is_view", False):
-            raise InPlaceError(
-                "an in-place method on a slice or view cannot change the tensor it came from",
-                at=user_line(),
-                hint="assign instead: x[0] = 0 for x[0].zero_(), x = x * 2 for x.view(-1).mul_(2)",
+        if not isinstance(value, Tensor):
+            value = Tensor.wrap(as_array(value, self.dtype))
+        new = self._fitted(value)
+        return self._take(movement.identity(value) if new is value and value.node else new)
+
+    def _adopt(self, new: Tensor) -> Self:
+        if _CATEGORY[new.dtype.kind] > _CATEGORY[self.dtype.kind]:
+            raise DTypeError(
+                "the result does not fit into the tensor's type",
+                expected=f"a result that {self.dtype} can hold",
+                got=describe(new),
+                hint="convert first, x = x.float(), or say that it is to be cut off: x.assign_(y)",
             )
-        if tape.recording and self.node is not None and self.node.op is None:
+        return self._take(self._fitted(new))
+
+    def _fitted(self, value: Tensor) -> Tensor:
+        """`value` in this tensor's dtype and shape."""
+        if value.dtype != self.dtype:
+            value = movement.cast(value, self.dtype)
+        return value if value.shape == self.shape else movement.expand(value, self.shape)
+
+    def _take(self, new: Tensor) -> Self:
+        """Hold the array of `new` and, if operations are recorded, its node."""
+        self._check_reachable()
+        if not tape.recording:
+            self.array = new.array
+            return self
+        before = self.node
+        if before is not None and before.op is None:
             raise InPlaceError(
                 "a leaf that wants a gradient cannot be changed while operations are recorded",
-                at=user_line(),
                 hint="do it under no_grad(), or on x.data",
             )
-        new = value if isinstance(value, Tensor) else Tensor.wrap(np.asarray(value))
-        if new.dtype != self.dtype:
-            new = movement.cast(new, self.dtype)
-        if new.shape != self.shape:
-            new = movement.expand(new, self.shape)
-        self.array = new.array
-        if tape.recording:
-            self.node = new.node
+        self.array, self.node = new.array, new.node
+        if before is not None and before.variable is not None:  # retain_grad() is about the cell
+            before.variable = None
+            if self.node is not None:
+                self.node.retain(self)
         return self
 
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._augmented(arithmetic.add(self, other))
+    def _origins(self) -> tuple[weakref.ref[Tensor], ...]:
+        """The cells that a user may believe to change by changing a part of this one."""
+        return (weakref.ref(self),)
 
-    def __isub__(self, other: Any) -> Tensor:
-        return self._augmented(arithmetic.sub(self, other))
+    def _check_reachable(self) -> None:
+        """Raise InPlaceError if a change would not reach a cell that it seems meant for."""
 
-    def __imul__(self, other: Any) -> Tensor:
-        return self._augmented(arithmetic.mul(self, other))
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._augmented(arithmetic.div(self, other))
-
-    def _augmented(self, new: Tensor) -> Tensor:
-        """``x += y`` changes the cell; on a slice it makes a new value, so ``x[0] += 1`` works."""
-        return new if getattr(self, "_is_view", False) else self.assign_(new)
-
-    def add_(self, other: Any, alpha: float = 1) -> Self:
-        return self.assign_(self + (other if alpha == 1 else other * alpha))
-
-    def sub_(self, other: Any, alpha: float = 1) -> Self:
-        return self.assign_(self - (other if alpha == 1 else other * alpha))
-
-    def mul_(self, other: Any) -> Self:
-        return self.assign_(self * other)
-
-    def div_(self, other: Any) -> Self:
-        return self.assign_(self / other)
-
-    def copy_(self, source: Any) -> Self:
-        return self.assign_(source if isinstance(source, Tensor) else Tensor(source))
-
-    def fill_(self, value: Any) -> Self:
-        return self.assign_(value)
-
-    def zero_(self) -> Self:
-        return self.assign_(0)
-
-    def clamp_(self, min: Any = None, max: Any = None) -> Self:
-        return self.assign_(arithmetic.clip(self, min, max))
-
-    clip_ = clamp_
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.assign_(indexing.index_update(self, key, value))
-
-    # Leaving for NumPy and Python -------------------------------------------------------------
-
-    def numpy(self) -> np.ndarray[Any, DType]:
-        """A copy as a NumPy array. Raises GradientError if a gradient would silently be lost."""
-        return np.array(self._plain("numpy()"))
-
-    def _plain(self, wish: str) -> Array:
-        if self.node is not None and tape.recording:
-            raise GradientError(
-                f"{wish} would leave the graph, and the gradient with it",
-                at=user_line(),
-                hint="say so: x.detach().numpy()",
-            )
-        return self.array  # type: ignore[no-any-return]  # an array
-
-    def item(self) -> Any:
-        """The one element as a Python number. Raises ShapeError if there are more."""
-        if self.numel() != 1:
-            raise ShapeError(
-                "item() needs a tensor of one element", got=describe(self), at=user_line()
-            )
-        return self.array.item()
-
-    def tolist(self) -> Any:
-        """Nested lists of Python numbers."""
-        return self.array.tolist()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, DType]:
-        return np.array(self._plain("np.asarray()"), dtype=dtype)
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *xs: Any, **kwargs: Any) -> Any:
-        return dispatch_ufunc(ufunc, method, xs, kwargs)
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return dispatch_function(func, args, kwargs)
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise DTypeError("only integer tensors of one element are an index", got=describe(self))
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
-
-    def __contains__(self, value: Any) -> bool:
-        return bool((self.array == (value.array if isinstance(value, Value) else value)).any())
+    # Printing and copying -------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         return format_tensor(self.array, self.requires_grad, self.grad_fn)
@@ -303,15 +273,23 @@ class Tensor(Methods, Value):
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("tensors are not pickled; save them as safetensors: chainrule.train.save")
 
+    def __copy__(self) -> Tensor:
+        return self._twin() if self.is_leaf else self.clone()
+
     def __deepcopy__(self, memo: dict[int, object]) -> Tensor:
         if not self.is_leaf:
             raise GradientError("only leaves can be deep-copied", hint="use x.detach().clone()")
-        twin = type(self).wrap(self.array)
-        if self.requires_grad:
-            make_leaf(twin)
+        twin = memo[id(self)] = self._twin()
         if self._grad is not None:
             twin._grad = Tensor.wrap(self._grad.array)
-        memo[id(self)] = twin
+        return twin
+
+    def _twin(self) -> Tensor:
+        """Another leaf of this class with the same numbers."""
+        cls = Tensor if isinstance(self, (View, DataHandle)) else type(self)
+        twin = cls.wrap(self.array)
+        if self.requires_grad:
+            make_leaf(twin)
         return twin
 
     def to(self, *args: Any, dtype: DType | type | None = None, **_: Any) -> Tensor:
@@ -337,6 +315,43 @@ class Tensor(Methods, Value):
 Value.result_class = Tensor
 
 
+class View(Tensor):
+    """A part, reshape or detached form of another tensor: a value of its own.
+
+    Changing it in place would not change the tensor it came from, so this is an error while that
+    tensor lives. ``v += y`` makes a new value instead, because Python runs ``x[0] += y`` as
+    ``x[0] = x[0].__iadd__(y)`` and does not say which of the two it was: after ``v = x[0]``,
+    ``v += y`` leaves x as it is.
+    """
+
+    __slots__ = ("_bases",)
+    _bases: tuple[weakref.ref[Tensor], ...]
+
+    @classmethod
+    def of(cls, base: Tensor, array: Any, node: Node | None = None) -> View:
+        """A view with the given content that came from `base`."""
+        view = cls.wrap(array, node)
+        view._bases = base._origins()
+        return view
+
+    def _origins(self) -> tuple[weakref.ref[Tensor], ...]:
+        return (weakref.ref(self), *self._bases)
+
+    def _is_part(self) -> bool:
+        return any(base() is not None for base in self._bases)
+
+    def _check_reachable(self) -> None:
+        if self._is_part():
+            raise InPlaceError(
+                "an in-place method on a part or view cannot change the tensor it came from",
+                hint="assign instead: x[0] = 0 for x[0].zero_(), x = x * 2 for x.view(-1).mul_(2);"
+                " or change a copy: x.detach().clone()",
+            )
+
+    def _augmented(self, new: Any) -> Any:
+        return new if self._is_part() else self._adopt(new)
+
+
 class DataHandle(Tensor):
     """``x.data``: another handle on x's cell, without the graph."""
 
@@ -345,12 +360,20 @@ class DataHandle(Tensor):
 
     @classmethod
     def of(cls, owner: Tensor) -> DataHandle:
-        """A handle on `owner`."""
-        handle = cls.__new__(cls)
-        handle._owner = owner
-        handle.node = None
-        handle._grad = None
+        """The handle on `owner`: there is one at a time, so that ``release`` can find it."""
+        handle = _handles.get(id(owner))
+        if handle is None:
+            handle = _handles[id(owner)] = cls.__new__(cls)
+            handle._owner = owner
+            handle.node = handle._grad = None
         return handle
+
+    @classmethod
+    def release(cls, owner: Tensor) -> None:
+        """Leave the handle on `owner`, if there is one, the array alone."""
+        handle = _handles.pop(id(owner), None)
+        if handle is not None:
+            handle._owner = Tensor.wrap(owner.array)
 
     @property
     def array(self) -> Any:
@@ -360,6 +383,19 @@ class DataHandle(Tensor):
     @array.setter
     def array(self, value: Any) -> None:
         self._owner.array = value
+
+    def _take(self, new: Tensor) -> Self:
+        return super()._take(Tensor.wrap(new.array))
+
+    def _origins(self) -> tuple[weakref.ref[Tensor], ...]:
+        return self._owner._origins()
+
+    def _check_reachable(self) -> None:
+        self._owner._check_reachable()
+
+
+_handles: weakref.WeakValueDictionary[int, DataHandle] = weakref.WeakValueDictionary()
+"""The living handle on each tensor. A handle keeps its owner alive, so no id is used twice."""
 
 
 class HookHandle:
@@ -373,40 +409,6 @@ class HookHandle:
         """Take the hook away. Removing it twice is harmless."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
-
-
-def as_array(data: Any, dtype: DType | type | None) -> Any:
-    """A fresh NumPy array of numbers from anything that describes one."""
-    if isinstance(data, Value):
-        return np.array(data.array, dtype=dtype)
-    if isinstance(data, (list, tuple)):
-        data = [_plain_item(item) for item in data]
-    try:
-        array = np.array(data, dtype=dtype)
-    except (ValueError, TypeError) as failure:
-        raise ShapeError(f"this is not an array: {failure}", at=user_line()) from failure
-    if dtype is None and array.dtype == np.float64 and not _has_arrays(data):
-        array = array.astype(config.get_default_dtype())
-    if array.dtype.kind not in "biuf" or not array.dtype.isnative:
-        raise DTypeError(
-            "a tensor holds numbers in native byte order",
-            got=f"dtype {array.dtype}",
-            at=user_line(),
-        )
-    return array
-
-
-def _plain_item(item: Any) -> Any:
-    if isinstance(item, Value):
-        return item.array
-    return [_plain_item(x) for x in item] if isinstance(item, (list, tuple)) else item
-
-
-def _has_arrays(data: Any) -> bool:
-    """Whether a dtype was chosen somewhere inside: an array or a NumPy number."""
-    if isinstance(data, (list, tuple)):
-        return any(_has_arrays(item) for item in data)
-    return isinstance(data, (np.ndarray, np.generic))
 
 
 def tensor(data: Any, dtype: DType | type | None = None, requires_grad: bool = False) -> Tensor:

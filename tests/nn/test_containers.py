@@ -8,7 +8,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.errors import ArgumentError, IndexRangeError
+from chainrule.errors import ArgumentError, DTypeError, IndexRangeError
 
 
 def mlp() -> nn.Sequential:
@@ -60,7 +60,7 @@ def test_positions_outside_are_refused() -> None:
         nn.ModuleList()[0]
     with pytest.raises(TypeError, match=r"must be an nn\.Module"):
         nn.Sequential(nn.ReLU(), 3)
-    with pytest.raises(TypeError, match="holds modules"):
+    with pytest.raises(TypeError, match=r"must be an nn\.Module"):
         mlp().insert(0, "ReLU")  # type: ignore[arg-type]
 
 
@@ -115,3 +115,14 @@ def test_parameter_list_registers_parameters_and_converts_tensors() -> None:
         values.append(3)
     with pytest.raises(ArgumentError):
         values()
+
+
+def test_what_is_no_module_is_refused_with_a_hint() -> None:
+    with pytest.raises(DTypeError, match=r"such as nn\.ReLU\(\) for relu"):
+        nn.Sequential(nn.Linear(2, 2), cr.relu)
+    with pytest.raises(DTypeError, match=r"make an instance: ReLU\(\)"):
+        nn.Sequential(nn.ReLU)
+    held = nn.ModuleList([nn.ReLU()])
+    with pytest.raises(DTypeError, match="a module of ModuleList must be"):
+        held.insert(0, 3)  # type: ignore[arg-type]  # meant
+    assert len(held) == 1

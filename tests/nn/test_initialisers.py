@@ -172,6 +172,7 @@ def test_tensors_without_elements_are_left_alone() -> None:
         assert fill(cr.zeros(0, 3)).shape == (0, 3)
 
 
+WHOLE = cr.ones(3, 3)
 BAD: dict[str, tuple[Callable[[], Any], type[ChainruleError]]] = {
     "an array": (lambda: init.zeros_(np.ones(3)), DTypeError),  # type: ignore[type-var]
     "integers": (lambda: init.normal_(cr.zeros(3, dtype=np.int64)), DTypeError),
@@ -188,7 +189,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[ChainruleError]]] = {
     "mode": (lambda: init.kaiming_normal_(cr.zeros(3, 3), mode="fan"), ArgumentError),  # type: ignore[arg-type]
     "gain": (lambda: init.calculate_gain("cos"), ArgumentError),
     "slope": (lambda: init.calculate_gain("leaky_relu", "x"), ArgumentError),  # type: ignore[arg-type]
-    "slice": (lambda: init.zeros_(cr.ones(3, 3)[0]), InPlaceError),
+    "slice": (lambda: init.zeros_(WHOLE[0]), InPlaceError),
 }
 
 

@@ -228,3 +228,30 @@ def test_losses_refuse_what_they_cannot_compare(case: str) -> None:
     call, error = BAD[case]
     with pytest.raises(error):
         call()
+
+
+EMPTY = cr.zeros(0, 3)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.binary_cross_entropy,
+        F.binary_cross_entropy_with_logits, F.kl_div,
+    ],
+)  # fmt: skip
+def test_the_mean_over_an_empty_batch_is_refused(loss: Any) -> None:
+    with pytest.raises(ShapeError, match="a mean over an empty batch"):
+        loss(EMPTY, EMPTY)
+    assert loss(EMPTY, EMPTY, reduction="sum").item() == 0
+    assert loss(EMPTY, EMPTY, reduction="none").shape == (0, 3)
+
+
+def test_modules_refuse_the_mean_over_an_empty_batch() -> None:
+    labels = cr.zeros(0, dtype=cr.int64)
+    for module, target in [
+        (nn.MSELoss(), EMPTY), (nn.CrossEntropyLoss(), labels), (nn.NLLLoss(), labels),
+        (nn.BCEWithLogitsLoss(), EMPTY), (nn.KLDivLoss(reduction="batchmean"), EMPTY),
+    ]:  # fmt: skip
+        with pytest.raises(ShapeError, match="a mean over an empty batch"):
+            module(EMPTY, target)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
-from chainrule.errors import ArgumentError, IndexRangeError, ShapeError
+from chainrule.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -257,3 +257,11 @@ def test_several_operands_are_contracted_in_the_cheaper_order() -> None:
     x, a, y = draw(1, 300), draw(300, 300), draw(300, 1)
     value = cr.einsum("ij,jk,kl->il", x, a, cr.tensor(y))
     np.testing.assert_allclose(value.numpy(), x @ a @ y, rtol=1e-10)
+
+
+def test_einsum_takes_its_operands_as_a_list() -> None:
+    x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert cr.einsum("ij->i", [x]).tolist() == [3.0, 7.0]
+    assert cr.einsum("ij,j->i", (x, x[0])).tolist() == [5.0, 11.0]
+    with pytest.raises(DTypeError, match="einsum takes tensors"):
+        cr.einsum("i->", "a")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ArgumentError, ChainruleError, DTypeError, ShapeError
+from chainrule.errors import ArgumentError, ChainruleError, DTypeError, GradientError, ShapeError
 from chainrule.testing import gradcheck, gradgradcheck
 
 INF, NAN = math.inf, math.nan
@@ -289,8 +289,19 @@ def test_tests_of_numbers_tell_nan_infinite_and_finite_apart() -> None:
 
 def test_comparisons_carry_no_derivative() -> None:
     x = cr.tensor([1.0], requires_grad=True)
-    for y in (x > 0, cr.sign(x), cr.floor(x), cr.floor_divide(x, 2.0), cr.isnan(x)):
+    for y in (x > 0, cr.floor_divide(x, 2.0), cr.isnan(x)):
         assert not y.requires_grad
+    with pytest.raises(GradientError, match="a comparison"):
+        (x > 0).sum().backward()
+
+
+@pytest.mark.parametrize("f", [cr.sign, cr.floor, cr.ceil, cr.round, cr.trunc])
+def test_steps_have_the_derivative_zero_at_jumps_and_under_infinite_cotangents(f: Any) -> None:
+    x = cr.tensor([-1.5, 0.0, 0.5, 2.0, NAN], requires_grad=True)
+    f(x).backward(cr.tensor([1.0, INF, NAN, -INF, 1.0]))
+    assert x.grad is not None
+    assert x.grad.tolist() == [0.0] * 5
+    assert cr.jvp(f, (x,), (cr.ones(5),))[1].tolist() == [0.0] * 5
 
 
 def test_logic_takes_any_numbers_for_truth_values() -> None:

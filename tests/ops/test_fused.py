@@ -167,13 +167,23 @@ def test_ignored_rows_have_no_loss_and_no_gradient_even_where_scores_are_infinit
     assert x.grad.numpy()[1].tolist() == [0.0, 0.0]
 
 
-def test_the_mean_over_no_labels_is_nan_and_its_gradient_zero() -> None:
+def test_the_mean_over_ignored_labels_is_nan_and_its_gradient_zero() -> None:
     x = leaf(draw(2, 3))
     loss = cr.cross_entropy(x, np.array([-100, -100]))
     assert np.isnan(loss.item())
     loss.backward()
     assert not x.grad.numpy().any()
-    assert np.isnan(cr.cross_entropy(cr.tensor(np.zeros((0, 3))), np.zeros(0, np.int64)).item())
+
+
+@pytest.mark.parametrize("function", [cr.cross_entropy, cr.nll_loss])
+def test_the_mean_over_an_empty_batch_is_refused(function: Any) -> None:
+    x, labels = cr.zeros(0, 3), np.zeros(0, np.int64)
+    with pytest.raises(ShapeError, match="a mean over an empty batch"):
+        function(x, labels)
+    with pytest.raises(ShapeError, match="a mean over an empty batch"):
+        cr.cross_entropy(x, np.zeros((0, 3)))
+    assert function(x, labels, reduction="sum").item() == 0
+    assert function(x, labels, reduction="none").shape == (0,)
 
 
 @pytest.mark.parametrize("label", [3, -1, 2**62, -(2**62)])

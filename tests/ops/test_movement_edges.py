@@ -237,3 +237,20 @@ def test_what_does_not_fit_is_a_named_error_of_at_most_five_lines(name: str) -> 
 def test_a_tensor_too_large_to_exist_is_refused_before_anything_is_allocated(attempt: Any) -> None:
     with pytest.raises((ChainruleError, MemoryError)):
         attempt(cr.tensor([1.0]))
+
+
+def test_expand_and_split_name_the_sizes_that_were_asked_for_as_got() -> None:
+    with pytest.raises(ShapeError) as caught:
+        cr.expand(cr.zeros(2, 3), 4, 3)
+    assert "(2, 3)" in str(caught.value.expected)
+    assert caught.value.got == "(4, 3)"
+    with pytest.raises(ShapeError) as caught:
+        cr.split(cr.zeros(5), [2, 2])
+    assert "sizes of 5 in all" in str(caught.value.expected)
+    assert caught.value.got == "(2, 2), 4 in all"
+
+
+@pytest.mark.parametrize("f", [cr.softmax, cr.sum, cr.unsqueeze])
+def test_an_axis_that_is_no_integer_is_refused(f: Any) -> None:
+    with pytest.raises(ArgumentError, match="an axis is an integer"):
+        f(cr.zeros(2, 3), 1.0)

@@ -287,3 +287,12 @@ def test_what_cannot_be_pooled_is_named(call: Any, error: type[Exception]) -> No
     with pytest.raises(error) as caught:
         call(cr.tensor(np.ones((1, 1, 5, 5))))
     assert "test_pooling.py" in str(caught.value)
+
+
+def test_a_kernel_that_is_too_large_is_told_the_input_with_and_without_padding() -> None:
+    with pytest.raises(ShapeError) as caught:
+        cr.conv2d(cr.zeros(1, 1, 1, 1), cr.zeros(1, 1, 4, 4), padding=1)
+    assert caught.value.got == "(3, 3): (1, 1) before padding"
+    with pytest.raises(ShapeError) as caught:
+        cr.max_pool2d(cr.zeros(1, 1, 2, 2), 3)
+    assert caught.value.got == "(2, 2)"

@@ -316,3 +316,18 @@ def test_feature_dropout_drops_whole_channels() -> None:
 def test_dropout_needs_a_probability(p: float) -> None:
     with pytest.raises(ArgumentError):
         cr.dropout(cr.ones(3), p)
+
+
+def test_randint_takes_pytorchs_arguments() -> None:
+    assert cr.randint(10, (3,)).shape == (3,)
+    assert cr.randint(10, size=(3,)).shape == (3,)
+    drawn = cr.randint(5, 7, (100,))
+    assert sorted(set(drawn.tolist())) == [5, 6]
+    assert cr.randint(4).shape == ()
+    with pytest.raises(ArgumentError, match="integer bounds"):
+        cr.randint(0, 1.5)  # type: ignore[arg-type]  # meant
+
+
+def test_a_seed_that_is_no_integer_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="a seed is an integer"):
+        cr.manual_seed("a")  # type: ignore[arg-type]  # meant

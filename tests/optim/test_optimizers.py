@@ -354,3 +354,12 @@ def test_bad_parameters_are_an_error() -> None:
     for wrong in ([], w, [w, w], [1.0], [w * 2], [{"params": [w]}, {"params": [w]}]):
         with pytest.raises(ArgumentError):
             optim.SGD(wrong, lr=0.1)  # type: ignore[arg-type]  # that is the point
+
+
+def test_what_an_optimizer_cannot_take_is_refused_with_a_hint() -> None:
+    layer = cr.nn.Linear(2, 2)
+    for given in (layer, 5, [], cr.nn.ReLU().parameters()):
+        with pytest.raises(ArgumentError, match=r"pass model\.parameters\(\)"):
+            cr.optim.SGD(given, lr=0.1)  # type: ignore[arg-type]  # meant
+    with pytest.raises(ArgumentError, match="lr: a number"):
+        cr.optim.SGD(layer.parameters(), lr="0.1")  # type: ignore[arg-type]  # meant

@@ -17,7 +17,7 @@ PAIRS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((4,), ()), ((0, 3), (1, 3)),
     ((4, 1, 3), (2, 1)), ((1,), (1, 1)), ((2, 1, 2, 1, 2), (3, 1, 4, 1)), ((), ()),
 )  # fmt: skip
-AWKWARD = (0.0, -0.0, 1.0, -1.0, INF, -INF, 1e-310, 1e4, -1e4, 1e-12)
+AWKWARD = (0.0, -0.0, 1.0, -1.0, INF, -INF, 1e-300, 1e4, -1e4, 1e-12)
 
 
 def unary(
@@ -136,6 +136,11 @@ ARITHMETIC = (
 COMPARISONS = (
     *[comparison(n, getattr(torch, n)) for n in ("eq", "ne", "lt", "le", "gt", "ge")],
     *[logical(n, getattr(torch, n)) for n in ("logical_and", "logical_or", "logical_xor")],
+    *[row(n, getattr(torch, n), case(ints(-9, 9, 4, 3), ints(-9, 9, 3)), case(ints(0, 99, 5), 12),
+          case(bools(4, 3), bools(4, 1)), case(bools(3), ints(-9, 9, 2, 3)), case(bools(3), True))
+      for n in ("bitwise_and", "bitwise_or", "bitwise_xor")],
+    row("bitwise_not", torch.bitwise_not, case(ints(-9, 9, 6)), case(bools(2, 3)),
+        case(exactly([0, 255, 7], np.uint8))),
     row("logical_not", torch.logical_not, case(bools(2, 3)), case(ints(-1, 2, 5)),
         case(exactly([0.0, -0.0, 2.0, NAN]))),
     *[unary(n, getattr(torch, n), more=[case(ints(-1, 2, 3))])

@@ -1,4 +1,4 @@
-"""Calls that compare the fused ops of networks: probabilities, normalisation, losses, recurrence."""
+"""Calls that compare the ops of networks: probabilities, normalisation, losses, recurrence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def _log_softmax(x: Any, dim: int = -1) -> Any:
 
 
 ALONG = (case(real(4)), case(real(3, 4), 0), case(real(3, 4), -1), case(real(2, 3, 4), 1),
-         case(real(2, 3, 2, 2), -3), case(real(3, 1), 1), case(real()), case(real(0, 3), 1))  # fmt: skip
+         case(real(2, 3, 2, 2), -3), case(real(3, 1), 1), case(real()),
+         case(real(0, 3), 1))  # fmt: skip
 PROBABILITIES = (
     row("softmax", _softmax, *ALONG, edge(exactly([1e30, -1e30, 0.0])),
         edge(exactly([-INF, 0.0, 1.0])), edge(exactly([-INF, -INF])), edge(exactly([1e4, 1e4]))),
@@ -116,7 +117,8 @@ LOSSES = (
         *[case(real(*x), ints(0, x[min(1, len(x) - 1)], *t), reduction=r, label_smoothing=s)
           for x, t in LABELLED for r in ("mean", "sum", "none") for s in (0.0, 0.2)],
         *[case(real(*x), ints(0, x[min(1, len(x) - 1)], *t), positive(3), 1, r, s)
-          for x, t in LABELLED[:1] + LABELLED[2:] for r in ("mean", "sum", "none") for s in (0.0, 0.2)],
+          for x,
+          t in LABELLED[:1] + LABELLED[2:] for r in ("mean", "sum", "none") for s in (0.0, 0.2)],
         *[case(real(4, 3), between(0, 1, 4, 3), reduction=r, label_smoothing=s)
           for r in ("mean", "sum", "none") for s in (0.0, 0.2)],
         case(real(4, 3), between(0, 1, 4, 3), positive(3)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -121,14 +121,14 @@ def test_nested_transforms_see_the_variables_they_close_over() -> None:
     same(g, h, "perturbation confusion, second derivative")
 
 
-# Rules of the user's own ----------------------------------------------------------------------------
+# Rules of the user's own --------------------------------------------------------------------------
 
 
 def cube(base: Any) -> Any:
     """x³ by a rule that can be differentiated again; needs_input_grad is noted."""
 
     class Cube(base):
-        seen: list[tuple[bool, ...]] = []
+        seen: ClassVar[list[tuple[bool, ...]]] = []
 
         @staticmethod
         def forward(ctx: Any, x: Any, scale: float, other: Any) -> Any:
@@ -239,7 +239,7 @@ def test_checkpointing_agrees() -> None:
         same(x.grad, z.grad, "checkpoint")
 
 
-# Hooks ----------------------------------------------------------------------------------------------
+# Hooks --------------------------------------------------------------------------------------------
 
 
 def hooked(m: Any, x: Any, w: Any, retained: str) -> tuple[list[Any], list[Any]]:
@@ -294,7 +294,7 @@ def test_hooks_of_tensors_see_the_same_in_the_same_order(retained: str) -> None:
         same(g, h, f"kept gradient {i}, retained {retained}")
 
 
-# Bookkeeping ----------------------------------------------------------------------------------------
+# Bookkeeping --------------------------------------------------------------------------------------
 
 
 def test_gradients_accumulate_alike() -> None:
@@ -365,7 +365,8 @@ FLAGS: dict[str, Written] = {
     "sorted": lambda m, x: x.sort()[0], "sorted places": lambda m, x: x.sort()[1],
     "integer": lambda m, x: x.long(), "mixed": lambda m, x: x.detach() + x,
     "again": lambda m, x: x.detach().requires_grad_(), "data": lambda m, x: x.data,
-    "data used": lambda m, x: x.data * 3, "off and on": lambda m, x: x.clone().detach().requires_grad_() * 2,
+    "data used": lambda m, x: x.data * 3,
+    "off and on": lambda m, x: x.clone().detach().requires_grad_() * 2,
 }  # fmt: skip
 
 

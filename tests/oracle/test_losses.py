@@ -92,7 +92,9 @@ LOSSES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "x", "target", "chosen"), LOSSES, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("name", "x", "target", "chosen"), LOSSES, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_losses_agree(
     name: str, x: Draw, target: Draw, chosen: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:

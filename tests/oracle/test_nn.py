@@ -38,7 +38,8 @@ def layer(name: str, *args: Any, on: Any, **options: Any) -> Layer:
 ACTIVATIONS = (
     *[layer(name, on=real(3, 4)) for name in ("ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Sigmoid",
                                               "Tanh", "Softplus")],
-    layer("LeakyReLU", 0.3, on=real(5)), layer("ELU", 0.5, on=real(2, 2)), layer("ReLU", True, on=real(4)),
+    layer("LeakyReLU", 0.3, on=real(5)), layer("ELU", 0.5, on=real(2, 2)),
+    layer("ReLU", True, on=real(4)),
     layer("GELU", approximate="tanh", on=real(3, 4)), layer("Softplus", 2.0, 1.0, on=real(3, 4)),
     layer("Softmax", dim=1, on=real(3, 4)), layer("Softmax", 0, on=real(3, 4)),
     layer("LogSoftmax", -1, on=real(2, 3, 4)), layer("LogSoftmax", dim=1, on=real(2, 3, 4)),
@@ -70,7 +71,8 @@ CONVOLUTIONS = (
 POOLING = (
     layer("MaxPool1d", 2, on=distinct(2, 3, 8)), layer("MaxPool1d", 3, 2, 1, on=distinct(2, 3, 8)),
     layer("MaxPool1d", 2, dilation=2, ceil_mode=True, on=distinct(3, 9)),
-    layer("MaxPool2d", 2, on=distinct(2, 3, 6, 6)), layer("MaxPool2d", (2, 3), on=distinct(2, 3, 6, 7)),
+    layer("MaxPool2d", 2, on=distinct(2, 3, 6, 6)),
+    layer("MaxPool2d", (2, 3), on=distinct(2, 3, 6, 7)),
     layer("MaxPool2d", 3, 2, 1, on=distinct(2, 3, 7, 7)),
     layer("MaxPool2d", 2, 1, 0, 2, True, True, on=distinct(1, 2, 6, 6)),
     layer("AvgPool1d", 2, on=real(2, 3, 8)),
@@ -117,12 +119,16 @@ def _recurrent() -> list[Layer]:
         state = real(2, 5)
         pair = (state, state) if name == "LSTM" else state
         layers += [
-            layer(name + "Cell", 3, 5, on=real(2, 3)), layer(name + "Cell", 3, 5, on=(real(2, 3), pair)),
+            layer(name + "Cell", 3, 5, on=real(2, 3)),
+            layer(name + "Cell", 3, 5, on=(real(2, 3), pair)),
             layer(name + "Cell", 3, 5, bias=False, on=(real(2, 3), pair)),
             layer(name + "Cell", 3, 5, on=real(3)),
         ]  # fmt: skip
     relu = {"nonlinearity": "relu"}
-    layers += [layer("RNN", 3, 5, 2, **relu, on=real(4, 2, 3)), layer("RNNCell", 3, 5, **relu, on=real(2, 3))]
+    layers += [
+        layer("RNN", 3, 5, 2, **relu, on=real(4, 2, 3)),
+        layer("RNNCell", 3, 5, **relu, on=real(2, 3)),
+    ]
     return layers
 
 
@@ -222,7 +228,7 @@ def test_every_module_that_torch_has_is_compared() -> None:
     assert not compared & ELSEWHERE.keys()
 
 
-# Containers and hooks -------------------------------------------------------------------------------
+# Containers and hooks -----------------------------------------------------------------------------
 
 
 def network(nn: Any) -> Any:
@@ -270,7 +276,10 @@ def with_hooks(net: Any, seen: list[Any]) -> Any:
     """Record every hook of a network of two layers, some of which replace what they are given."""
 
     def shown(values: Any) -> list[Any]:
-        return [v if v is None or isinstance(v, dict) else numbers(v).round(9).tolist() for v in flat(values)]
+        return [
+            v if v is None or isinstance(v, dict) else numbers(v).round(9).tolist()
+            for v in flat(values)
+        ]
 
     def note(name: str) -> Any:
         return lambda _, *values: seen.append((name, [shown(v) for v in values]))
@@ -302,7 +311,7 @@ def test_hooks_run_in_the_same_order_with_the_same_numbers() -> None:
     assert seen == judged
 
 
-# Randomness -----------------------------------------------------------------------------------------
+# Randomness ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["Dropout", "Dropout1d", "Dropout2d"])
@@ -335,14 +344,18 @@ def test_dropout_drops_as_often_and_scales_by_as_much(name: str, p: float) -> No
 def test_dropout_between_recurrent_layers_is_off_in_evaluation(name: str) -> None:
     cr.manual_seed(9)
     options: Any = {"num_layers": 3, "dropout": 0.5}
-    mine, judge = twins(getattr(nn, name)(3, 4, **options), getattr(torch.nn, name)(3, 4, **options))
+    mine, judge = twins(
+        getattr(nn, name)(3, 4, **options), getattr(torch.nn, name)(3, 4, **options)
+    )
     compare_step(mine.eval(), judge.eval(), (real(5, 2, 3),), f"{name} with dropout")
 
 
 INITIAL = (
-    layer("Linear", 40, 500, on=()), layer("Conv1d", 20, 200, 5, on=()), layer("Conv2d", 20, 100, 5, on=()),
+    layer("Linear", 40, 500, on=()), layer("Conv1d", 20, 200, 5, on=()),
+    layer("Conv2d", 20, 100, 5, on=()),
     layer("ConvTranspose1d", 50, 20, 5, on=()), layer("ConvTranspose2d", 20, 50, 5, on=()),
-    layer("Embedding", 500, 40, on=()), layer("LSTM", 30, 40, 2, on=()), layer("GRU", 30, 40, on=()),
+    layer("Embedding", 500, 40, on=()), layer("LSTM", 30, 40, 2, on=()),
+    layer("GRU", 30, 40, on=()),
     layer("RNN", 60, 100, on=()), layer("LSTMCell", 30, 40, on=()), layer("BatchNorm1d", 7, on=()),
     layer("LayerNorm", 7, on=()),
 )  # fmt: skip

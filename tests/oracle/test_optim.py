@@ -105,7 +105,9 @@ def same_state(mine: Any, judge: Any, label: str) -> None:
     for number, cells in judged.items():
         for slot, value in cells.items():
             if value is not None and not (slot == "step" and isinstance(mine, optim.RMSprop)):
-                same(state[number][slot], value, f"{label} {slot} of {number}", dtype=slot != "step")
+                same(
+                    state[number][slot], value, f"{label} {slot} of {number}", dtype=slot != "step"
+                )
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
@@ -144,14 +146,15 @@ def test_real_training_stays_together(name: str) -> None:
     same_parameters(sides[0][1], sides[1][1], f"{name} trained")
 
 
-# Schedules ------------------------------------------------------------------------------------------
+# Schedules ----------------------------------------------------------------------------------------
 
 Scheduled = Callable[[Any, Any], Any]
 SCHEDULES: dict[str, Scheduled] = {
     "StepLR": lambda lib, o: lib.StepLR(o, 7, 0.3),
     "StepLR default": lambda lib, o: lib.StepLR(o, step_size=3),
     "MultiStepLR": lambda lib, o: lib.MultiStepLR(o, [3, 10, 10, 31], 0.5),
-    "ConstantLR": lambda lib, o: lib.ConstantLR(o, 0.2, 6), "ConstantLR default": lambda lib, o: lib.ConstantLR(o),
+    "ConstantLR": lambda lib, o: lib.ConstantLR(o, 0.2, 6),
+    "ConstantLR default": lambda lib, o: lib.ConstantLR(o),
     "LinearLR": lambda lib, o: lib.LinearLR(o, 0.1, 0.8, 12),
     "LinearLR default": lambda lib, o: lib.LinearLR(o),
     "ExponentialLR": lambda lib, o: lib.ExponentialLR(o, 0.9),
@@ -233,7 +236,12 @@ def test_plateaus_give_the_same_rates(number: int, metrics: str) -> None:
     judged = torch.optim.lr_scheduler.ReduceLROnPlateau(judge, **PLATEAUS[number])
     noise = rng_for(label).normal(size=EPOCHS)
     for t in range(EPOCHS):
-        value = {"falling": 2 * 0.95**t, "noisy": 1 + 0.3 * noise[t], "rising": 1 + t / 30, "flat": 0.7}
+        value = {
+            "falling": 2 * 0.95**t,
+            "noisy": 1 + 0.3 * noise[t],
+            "rising": 1 + t / 30,
+            "flat": 0.7,
+        }
         schedule.step(value[metrics])
         judged.step(value[metrics])
         same_rates(mine, judge, f"{label} after {t + 1}")
@@ -257,7 +265,7 @@ def test_every_schedule_and_optimizer_is_compared() -> None:
     assert compared | others == set(optim.__all__)
 
 
-# Clipping -------------------------------------------------------------------------------------------
+# Clipping -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.0, math.inf])
@@ -300,7 +308,8 @@ def test_a_state_of_torch_can_be_gone_on_with() -> None:
         slots = mine.slots(mine.param_groups[0])
         cells = {i: {slot: c[slot].numpy() for slot in slots} for i, c in saved["state"].items()}
         groups = [{k: g[k] for k in own if k in g}
-                  for g, own in zip(saved["param_groups"], mine.param_groups, strict=True)]  # fmt: skip
+                  for g,
+                  own in zip(saved["param_groups"], mine.param_groups, strict=True)]  # fmt: skip
         for p, q in zip(parameters(mine), parameters(judge), strict=True):
             p.data = cr.Tensor(q.detach().numpy())
         mine.load_state_dict({"state": cells, "param_groups": groups})

@@ -92,7 +92,9 @@ def rows(nn: Any) -> Any:
             super().__init__()
             self.lstm = nn.LSTM(28, 16, 2, batch_first=True, bidirectional=True)
             self.norm = nn.BatchNorm1d(32)
-            self.head = nn.Sequential(nn.Linear(32, 24), nn.GELU(), nn.LayerNorm(24), nn.Linear(24, 10))
+            self.head = nn.Sequential(
+                nn.Linear(32, 24), nn.GELU(), nn.LayerNorm(24), nn.Linear(24, 10)
+            )
 
         def forward(self, x: Any) -> Any:
             y, _ = self.lstm(x.squeeze(1))
@@ -104,7 +106,5 @@ def rows(nn: Any) -> Any:
 def test_a_recurrent_network_trains_alike() -> None:
     cr.manual_seed(2)
     mine, judge = twins(rows(nn), rows(torch.nn))
-    train(
-        mine, judge, lambda lib, ps: lib.SGD(ps, lr=0.1, momentum=0.9, weight_decay=1e-3), "rows"
-    )
+    train(mine, judge, lambda lib, ps: lib.SGD(ps, lr=0.1, momentum=0.9, weight_decay=1e-3), "rows")
     compare_parameters(mine.eval(), judge.eval(), "rows after training")

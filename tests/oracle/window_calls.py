@@ -27,11 +27,15 @@ PRODUCTS = (
             ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((2, 2, 3), (3, 4)),
             ((2, 3), (5, 3, 4)), ((2, 1, 2, 3), (4, 3, 2)), ((3,), (2, 3, 4)), ((2, 2, 3), (3,)),
             ((2, 2, 3), (2, 3, 1)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((1, 1), (1, 1)),
-            ((3, 1, 2, 2), (2, 2, 2)))],
+            ((3, 1, 2, 2), (2, 2, 2)), ((1, 2, 0), (0, 3)), ((2, 0, 3), (3, 2)),
+            ((2, 2, 3), (3, 0)), ((2, 1, 2, 0), (0, 1)))],
         case(ints(-4, 5, 2, 3), ints(-4, 5, 3, 2))),
-    row("einsum", torch.einsum, *[case(eq, *[real(*s) for s in shapes]) for eq, *shapes in EQUATIONS]),
-    row("dot", torch.dot, case(real(3), real(3)), case(real(0), real(0)), case(ints(0, 5, 3), ints(0, 5, 3))),
-    row("outer", torch.outer, case(real(3), real(2)), case(real(1), real(4)), case(real(0), real(2))),
+    row("einsum", torch.einsum,
+        *[case(eq, *[real(*s) for s in shapes]) for eq, *shapes in EQUATIONS]),
+    row("dot", torch.dot, case(real(3), real(3)), case(real(0), real(0)),
+        case(ints(0, 5, 3), ints(0, 5, 3))),
+    row("outer", torch.outer, case(real(3), real(2)), case(real(1), real(4)),
+        case(real(0), real(2))),
     row("tensordot", lambda a, b, dims=2: torch.tensordot(a, b, dims),
         case(real(2, 3, 4), real(3, 4, 5)), case(real(2, 3), real(3, 4), 1),
         case(real(2), real(3), 0), case(real(2, 3, 4), real(4, 5, 2), ([2, 0], [0, 2])),
@@ -46,7 +50,8 @@ CONV1D = (
     ((1, 2, 9), (2, 2, 2), {"dilation": 3}), ((2, 4, 7), (6, 2, 3), {"groups": 2, "padding": 2}),
     ((2, 4, 7), (4, 1, 2), {"groups": 4}), ((3, 8), (2, 3, 3), {}),
     ((2, 3, 7), (4, 3, 4), {"padding": "same"}), ((2, 3, 7), (4, 3, 3), {"padding": "valid"}),
-    ((2, 1, 5), (1, 1, 1), {"stride": 3}), ((1, 2, 9), (3, 2, 3), {"padding": "same", "dilation": 2}),
+    ((2, 1, 5), (1, 1, 1), {"stride": 3}),
+    ((1, 2, 9), (3, 2, 3), {"padding": "same", "dilation": 2}),
     ((2, 2, 10), (2, 2, 3), {"stride": 3, "padding": 2, "dilation": 2}),
     ((0, 3, 8), (4, 3, 3), {}),
 )  # fmt: skip
@@ -112,10 +117,12 @@ AVG1D = (
 AVG2D = (
     ((2, 3, 6, 6), 2, {}), ((2, 3, 6, 7), (2, 3), {}), ((2, 2, 7, 7), 3, {"stride": 2}),
     ((2, 2, 5, 6), 3, {"stride": 1, "padding": 1}), ((3, 6, 5), 2, {}),
-    ((2, 2, 5, 7), 2, {"ceil_mode": True}), ((2, 2, 5, 5), 3, {"padding": 1, "count_include_pad": False}),
+    ((2, 2, 5, 7), 2, {"ceil_mode": True}),
+    ((2, 2, 5, 5), 3, {"padding": 1, "count_include_pad": False}),
     ((2, 2, 7, 5), 3, {"stride": 2, "padding": 1, "ceil_mode": True}),
     ((2, 2, 6, 5), 3, {"stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False}),
-    ((2, 2, 5, 5), 2, {"divisor_override": 3}), ((2, 2, 6, 6), 3, {"ceil_mode": True, "stride": 3, "divisor_override": 1}),
+    ((2, 2, 5, 5), 2, {"divisor_override": 3}),
+    ((2, 2, 6, 6), 3, {"ceil_mode": True, "stride": 3, "divisor_override": 1}),
 )  # fmt: skip
 ADAPTIVE1D = (((2, 3, 8), 4), ((2, 3, 7), 3), ((2, 3, 3), 5), ((3, 7), 2), ((2, 3, 4), 1))
 ADAPTIVE2D = (
@@ -131,7 +138,8 @@ def pooling(name: str, counterpart: Callable[..., Any], calls: Any) -> Row:
 
 TIED = exactly(np.array([[[1.0, 2.0, 2.0, 1.0], [2.0, 2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]]))
 WINDOWS: tuple[tuple[tuple[int, ...], Any, dict[str, Any], tuple[int, int], int], ...] = (
-    ((2, 3, 5, 6), (2, 3), {}, (5, 6), 16), ((2, 2, 5, 6), 3, {"padding": 1, "stride": 2}, (5, 6), 9),
+    ((2, 3, 5, 6), (2, 3), {}, (5, 6), 16),
+    ((2, 2, 5, 6), 3, {"padding": 1, "stride": 2}, (5, 6), 9),
     ((1, 2, 7, 7), 2, {"dilation": 3, "stride": 2}, (7, 7), 4), ((2, 5, 6), (2, 2), {}, (5, 6), 20),
     ((1, 2, 5, 6), (3, 2), {"padding": (1, 0), "stride": (2, 1)}, (5, 6), 15),
 )  # fmt: skip

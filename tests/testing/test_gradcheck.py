@@ -417,3 +417,8 @@ def test_an_op_without_a_second_derivative_is_named() -> None:
 
     with pytest.raises(SecondOrderError, match="once has no second derivative"):
         gradgradcheck(lambda x: apply(Once(), x), normal(2))
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="no function to check"):
+        gradcheck(5, cr.ones(2))  # type: ignore[arg-type]  # meant

@@ -48,12 +48,6 @@ def test_distinct_numbers_are_apart_and_shuffled(shape: tuple[int, ...]) -> None
         assert not np.all(np.diff(x.reshape(-1)) > 0)
 
 
-def test_positive_definite_matrices_are() -> None:
-    x = draw(Draw((2, 3, 3), kind="positive_definite"), generator())
-    assert np.allclose(x, np.swapaxes(x, -1, -2))
-    assert np.linalg.eigvalsh(x).min() > 0
-
-
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ArgumentError, match="no such kind"):
         draw(Draw((2,), kind="odd"), generator())  # type: ignore[arg-type]  # meant

@@ -106,6 +106,17 @@ def test_a_checkpoint_of_another_model_names_keys_and_shapes(tmp_path: Path) -> 
     assert_same(contents(other), before)
 
 
+def test_numbers_of_another_kind_do_not_fit(tmp_path: Path) -> None:
+    net = make_net()
+    spoilt = contents(net)
+    spoilt["0.weight"] = spoilt["0.weight"].astype(np.int64)
+    train.save_arrays(tmp_path / "x", spoilt)
+    before = contents(net)
+    with pytest.raises(CheckpointError, match=r"0\.weight: int64\[3,2\] for float32"):
+        train.load(tmp_path / "x", net)
+    assert_same(contents(net), before)
+
+
 def test_a_state_of_another_optimizer_changes_neither_it_nor_the_model(tmp_path: Path) -> None:
     net = make_net(seed=1)
     adam = optim.Adam(net.parameters())

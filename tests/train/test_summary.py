@@ -47,6 +47,20 @@ def test_it_prints_as_text_and_as_a_rich_table() -> None:
     assert "18,496" in capture.get()
 
 
+def test_a_narrow_terminal_sees_kinds_shapes_and_parameters() -> None:
+    console = Console(width=40, file=StringIO())
+    with console.capture() as capture:
+        console.print(summary(sources_network(), (1, 28, 28)))
+    lines = capture.get().splitlines()
+    assert all(len(line) <= 40 for line in lines)
+    assert any(line.split() == ["Conv2d", "(26,", "26,", "32)", "320"] for line in lines)
+    assert "…" not in capture.get()
+
+
+def test_one_parameter_is_not_several() -> None:
+    assert summary(nn.Linear(1, 1, bias=False), (1,)).total == "1 parameter"
+
+
 def test_the_model_is_left_as_it_was() -> None:
     net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
     net[1].eval()

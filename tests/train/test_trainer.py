@@ -309,6 +309,55 @@ def test_a_nan_in_the_data_is_named_with_step_and_batch() -> None:
     assert_same_bits({n: now[n] for n in trainable}, {n: after_first[0][n] for n in trainable})
 
 
+def test_after_an_error_buffers_are_as_before_the_step_too() -> None:
+    trainer = make_trainer()
+    after_first: list[dict[str, Any]] = []
+    note = Do("on_step_end", lambda fit: after_first.append(weights(trainer)))
+    with pytest.raises(TrainingError):
+        trainer.fit(loader_with(spoil_input), callbacks=[note])
+    assert_same_bits(weights(trainer), after_first[0])
+
+
+def test_the_hint_for_bad_data_does_not_blame_the_learning_rate() -> None:
+    with pytest.raises(TrainingError) as caught:
+        make_trainer().fit(loader_with(spoil_input))
+    assert "clean the data" in str(caught.value)
+    assert "lower" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limits", [{}, {"clip_norm": 1.0}, {"clip_value": 1.0}])
+def test_a_gradient_that_is_not_finite_is_found_before_the_update(limits: dict[str, float]) -> None:
+    net = nn.Linear(2, 2)
+    trainer = Trainer(
+        net,
+        optim.SGD(net.parameters(), lr=0.1),
+        lambda out, y: (out * 0.0).sum().sqrt() + out.sum() * 0.0,  # slope of sqrt at 0: inf · 0
+    )
+    before = weights(trainer)
+    with pytest.raises(TrainingError, match="gradient is not finite") as caught:
+        trainer.fit(rings(32), **limits)
+    assert "the gradient of weight holds nan at (0, 0)" in str(caught.value)
+    assert "step 1, batch 1 of epoch 1" in str(caught.value)
+    assert_same_bits(weights(trainer), before)
+
+
+def test_a_large_but_finite_gradient_is_no_error() -> None:
+    net = nn.Linear(2, 2)
+    trainer = Trainer(net, optim.SGD(net.parameters(), lr=1e-30), lambda out, y: out.sum() * 1e25)
+    trainer.fit(rings(32), quiet=True)
+
+
+@pytest.mark.parametrize(
+    "loss", [lambda out, y: 0.5, lambda out, y: out, lambda out, y: out.detach().numpy().sum()]
+)
+def test_a_loss_that_is_not_one_tensor_of_one_element_is_an_error(loss: Any) -> None:
+    net = nn.Linear(2, 2)
+    trainer = Trainer(net, optim.SGD(net.parameters()), loss)
+    for use in (trainer.fit, trainer.evaluate):
+        with pytest.raises(ArgumentError, match="loss function"):
+            use(rings(32))
+
+
 def test_a_parameter_that_is_not_finite_is_named() -> None:
     trainer = make_trainer()
     trainer.model[4].bias.array = np.array([0.0, np.inf], np.float32)
@@ -328,7 +377,7 @@ def test_the_first_module_whose_output_is_not_finite_is_named() -> None:
     with pytest.raises(TrainingError) as caught:
         trainer.fit(rings(32))
     assert "the output of 2 (Logarithm) holds -inf at (0, 0)" in str(caught.value)
-    assert net[1].num_batches_tracked.item() == 1
+    assert net[1].num_batches_tracked.item() == 0
     assert net._hooks is None or not net._hooks.after
 
 
@@ -392,8 +441,16 @@ def test_settings_that_make_no_sense_are_an_error() -> None:
 # Display ------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_printed_when_there_is_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_each_epoch_is_a_plain_line_on_standard_error(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     make_trainer().fit(rings(32), epochs=2)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    lines = shown.err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert "\x1b" not in shown.err
+    make_trainer().fit(rings(32), epochs=2, quiet=True)
     assert capfd.readouterr() == ("", "")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..core.apply import user_line
 from ..core.aval import describe
 from ..core.value import Node, stored
 from ..engine.reverse import seed, sweep
@@ -61,7 +60,7 @@ def gradients(
     """
     wanted = [_tracked(x, i) for i, x in enumerate(_listed(inputs))]
     if not wanted:
-        raise ArgumentError("gradients() needs an input to differentiate at", at=user_line())
+        raise ArgumentError("gradients() needs an input to differentiate at")
     roots, cts = _roots(_listed(outputs), cotangents, create_graph)
     found = sweep(
         roots,
@@ -77,7 +76,6 @@ def gradients(
         if ct is None and not allow_unused:
             raise GradientError(
                 f"input {i} does not reach the outputs",
-                at=user_line(),
                 hint="pass allow_unused=True to get None for it",
             )
         grads.append(None if ct is None else as_cell(ct))
@@ -101,7 +99,6 @@ def _tracked(x: Tensor, i: int) -> Node:
         raise GradientError(
             f"input {i} does not want a gradient",
             got=describe(x),
-            at=user_line(),
             hint="call x.requires_grad_() before computing with it",
         )
     return x.node
@@ -130,7 +127,6 @@ def _roots(
         raise GradientError(
             "no output was recorded",
             got="   ".join(describe(x) for x in outputs),
-            at=user_line(),
             hint="no input has requires_grad=True, or it was computed under no_grad()",
         )
     return roots, cts

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core.apply import user_line
 from ..core.aval import describe
 from ..core.value import Node, make_leaf, recording, tape
 from ..engine.forward import push
@@ -53,8 +52,7 @@ def value_and_grad(fn: Function, argnums: Argnums = 0, has_aux: bool = False) ->
         def scalar(*xs: Tensor) -> Tensor:
             out = chosen(*xs)
             value, *aux[:] = out if has_aux else (out,)
-            _check_scalar(value)
-            return value
+            return _scalar(value)
 
         run = _Recording(scalar, chosen.arguments)
         slopes = run.pull([None])
@@ -284,7 +282,6 @@ def _float_tensor(arg: Any) -> Tensor:
         raise DTypeError(
             "derivatives are with respect to floating-point tensors",
             got=describe(x),
-            at=user_line(),
             hint="write 2.0 for 2, or x.float()",
         )
     return x
@@ -296,19 +293,19 @@ def _check_outputs(out: Any) -> list[Tensor]:
         raise GradientError(
             "a function to differentiate returns a tensor, or a tuple of tensors",
             got=type(out).__name__,
-            at=user_line(),
         )
     return list(outputs)
 
 
-def _check_scalar(value: Any) -> None:
+def _scalar(value: Any) -> Tensor:
+    """The value that a function to differentiate returned, if it is one number."""
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise GradientError(
             "grad() needs a function that returns one number",
             got=describe(value) if isinstance(value, Tensor) else type(value).__name__,
-            at=user_line(),
             hint="use jacobian(), or reduce the result, for instance with .sum()",
         )
+    return value
 
 
 def _rows(run: _Recording, y: Tensor) -> list[Tensor]:

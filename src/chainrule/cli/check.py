@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import json
-import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
-import numpy as np
 
-from ..errors import ArgumentError, ChainruleError, DataError
-from ..tensor import Tensor
+from ..errors import ArgumentError, ChainruleError
+from ..nn.module import Module
 from ..testing import GradcheckResult, gradcheck, gradgradcheck
-
-Function = Callable[..., Any]
+from .arguments import Arguments, arguments_of
+from .output import print_json
+from .target import Target, loaded, location, told
 
 _HINT = "give its arguments with --at NAME=NUMBERS or --shape NAME=SIZES"
 
 
-@click.command()
+class Report(NamedTuple):
+    """What the checks of one target found, and what they noticed on the way."""
+
+    results: list[GradcheckResult]
+    notes: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check compared something, and nothing was wrong."""
+        return all(result.ok and result.checked for result in self.results)
+
+
+@click.command(short_help="Check the gradient of a function.")
 @click.argument("target", metavar="FILE:FUNCTION")
 @click.option(
     "--at", "values", multiple=True, metavar="NAME=NUMBERS",
-    help="Value of an argument: one number, or several with commas for a vector.",
+    help="Value of an argument: one number, or several with commas for a vector. Numbers without "
+    "a point are integers if another argument is left to differentiate.",
 )  # fmt: skip
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=SIZES",
     help="Shape of an argument, for random numbers, such as 3x4. Without it: 3.",
 )  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Seed of the random arguments.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**64 - 1), metavar="INTEGER",
+    help="Seed of the random arguments.",
+)  # fmt: skip
 @click.option("--second", is_flag=True, help="Check the second derivatives as well.")
-@click.option("--rtol", default=1e-6, show_default=True, help="Largest relative error.")
+@click.option(
+    "--rtol", default=1e-6, show_default=True, type=click.FloatRange(min=0, min_open=True),
+    metavar="FLOAT", help="Largest relative error.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def check(
     target: str,
@@ -48,151 +63,94 @@ def check(
 ) -> int:
     """Check the gradient of FUNCTION in the Python file FILE against central differences.
 
-    The file is run, as Python would. Arguments without --at or --shape take their default if it is
-    a number or an array, and three random numbers otherwise. Exit status: 0 if every derivative is
-    right, 1 if one is wrong, 2 for bad input.
+    FUNCTION may be a method (Class.method, object.method) or a module. The file is run, as Python
+    would; what it prints goes to standard error. Arguments without --at or --shape take their
+    default if it is a number or an array, and three random numbers otherwise. Exit status: 0 if
+    every derivative is right, 1 if one is wrong or nothing was checked, 2 for bad input.
     """
-    function = load_function(target)
-    fixed = _given(function, values, shapes, seed)
-    names = [n for n, x in fixed.items() if isinstance(x, Tensor) and x.dtype.kind == "f"]
-    if not names:
-        raise ArgumentError(f"{target} has no argument to differentiate")
-
-    def program(*xs: Any) -> Any:
-        return function(**{**fixed, **dict(zip(names, xs, strict=True))})
-
-    program.__name__ = target.rpartition(":")[2]
-    program.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # names for the report
-        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
-    )
     checks = [gradcheck, gradgradcheck] if second else [gradcheck]
-    inputs = {name: fixed[name] for name in names}
+    with loaded(target) as found:
+        arguments = arguments_of(found.function, values, shapes, seed)
+        report = _report(found, arguments, checks, rtol)
+    if as_json:
+        print_json(_document(target, report))
+        return 0 if report.passed else 1
+    for result in report.results:
+        click.echo(_shown(result))
+    for note in report.notes:
+        click.echo(f"note: {note}")
+    return 0 if report.passed else 1
+
+
+def _report(
+    target: Target,
+    arguments: Arguments,
+    checks: Sequence[Callable[..., GradcheckResult]],
+    rtol: float,
+) -> Report:
+    """Run the checks. Raises ArgumentError, with the user's line, if the function fails."""
+    program, inputs = _program(target, arguments)
     with warnings.catch_warnings(record=True) as noticed:
         warnings.simplefilter("always")
         try:
-            results = [
-                run(program, tuple(inputs.values()), rtol=rtol, raise_on_failure=False)
-                for run in checks
-            ]
+            results = [run(program, inputs, rtol=rtol, raise_on_failure=False) for run in checks]
         except ChainruleError as mistake:
+            if not (mistake.at or "").startswith(f"{target.path.name}:"):
+                mistake.at = location(mistake, target.path)
             mistake.hint = mistake.hint or _HINT
             raise
-        except Exception as failure:
+        except (Exception, SystemExit) as failure:
+            given = arguments.differentiable.items()
             raise ArgumentError(
-                f"{target} failed: {type(failure).__name__}: {failure}",
-                got=", ".join(f"{n}: {list(x.shape)}" for n, x in inputs.items()),
+                f"{target.name} failed: {told(failure)}",
+                got=", ".join(f"{n}: {list(x.shape)}" for n, x in given),
+                at=location(failure, target.path),
                 hint=_HINT,
             ) from failure
-    passed = all(result.ok for result in results)
     notes = [str(w.message) for w in noticed if issubclass(w.category, UserWarning)]
-    if as_json:
-        click.echo(json.dumps(_document(target, passed, results, notes)))
-    else:
-        for result in results:
-            click.echo(str(result))
-        for note in notes:
-            click.echo(f"note: {note}")
-    return 0 if passed else 1
+    return Report(results, [*arguments.notes, *dict.fromkeys(notes)])
 
 
-def load_function(target: str) -> Function:
-    """The function that ``FILE:FUNCTION`` names. Raises DataError or ArgumentError."""
-    path_text, colon, name = target.rpartition(":")
-    if not colon or not path_text or not name:
-        raise ArgumentError("check needs FILE:FUNCTION", got=target, hint="model.py:loss")
-    path = Path(path_text)
-    if not path.is_file():
-        raise DataError("there is no such file", got=path_text)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise DataError("this is not a Python file", got=path_text)
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as failure:
-        raise DataError(f"{path.name} failed: {type(failure).__name__}: {failure}") from failure
-    finally:
-        sys.path.remove(str(path.parent))
-    function = getattr(module, name, None)
-    if not callable(function):
-        known = [n for n, x in vars(module).items() if inspect.isfunction(x)]
-        raise ArgumentError(
-            f"{path.name} has no function {name!r}", hint=f"it has {', '.join(known) or 'none'}"
-        )
-    return function  # type: ignore[no-any-return]  # checked to be callable
+def _program(target: Target, arguments: Arguments) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """What is checked: a module as it is, or a function of its differentiable arguments only."""
+    if isinstance(target.function, Module):
+        return target.function, tuple(arguments.values.values())
+    inputs = arguments.differentiable
+    if not inputs:
+        raise ArgumentError(f"{target.name} has no argument to differentiate")
+
+    def program(*xs: Any) -> Any:
+        return arguments.call(*xs)
+
+    program.__name__ = target.name
+    program.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # names for the report
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in inputs]
+    )
+    return program, tuple(inputs.values())
 
 
-def _given(
-    function: Function, values: Sequence[str], shapes: Sequence[str], seed: int
-) -> dict[str, Any]:
-    """Every argument of the function: as given, as its default, or random."""
-    at, sizes = dict(map(_pair, values)), dict(map(_pair, shapes))
-    rng = np.random.default_rng(seed)
-    arguments: dict[str, Any] = {}
-    parameters = inspect.signature(function).parameters
-    for unknown in (at.keys() | sizes.keys()) - parameters.keys():
-        raise ArgumentError(
-            f"the function has no argument {unknown!r}", hint=f"it has {', '.join(parameters)}"
-        )
-    for name, parameter in parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        default = parameter.default
-        if name in at:
-            arguments[name] = Tensor(_numbers(at[name]))
-        elif name in sizes:
-            arguments[name] = Tensor(rng.normal(size=_sizes(sizes[name])))
-        elif default is parameter.empty:
-            arguments[name] = Tensor(rng.normal(size=3))
-        elif isinstance(default, (float, np.ndarray, Tensor)):
-            arguments[name] = Tensor(default)
-        else:
-            arguments[name] = default
-    return arguments
+def _shown(result: GradcheckResult) -> str:
+    """The result's own report; one that compared nothing has not passed."""
+    if result.checked or not result.ok:
+        return str(result)
+    _, *table = str(result).splitlines()
+    return "\n".join([f"{result.name}: nothing was checked", *table])
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise ArgumentError("an option needs NAME=VALUE", got=text)
-    return name, value
-
-
-def _numbers(text: str) -> np.ndarray[Any, Any]:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError as failure:
-        raise ArgumentError("--at needs numbers", got=text) from failure
-    return np.array(numbers if len(numbers) > 1 else numbers[0])
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    try:
-        sizes = tuple(int(part) for part in text.split("x"))
-    except ValueError as failure:
-        raise ArgumentError("--shape needs sizes such as 3x4", got=text) from failure
-    if any(n < 0 for n in sizes):
-        raise ArgumentError("sizes cannot be negative", got=text)
-    return sizes
-
-
-def _document(
-    target: str,
-    passed: bool,
-    results: Sequence[GradcheckResult],
-    notes: Sequence[str],
-) -> dict[str, Any]:
+def _document(target: str, report: Report) -> dict[str, Any]:
     """What ``--json`` prints."""
     checks = []
-    for result in results:
+    for result in report.results:
         worst = result.worst
+        problem = None if result.problem is None else str(result.problem)
+        if result.ok and not result.checked:
+            problem = "nothing was checked"
         checks.append(
             {
                 "name": result.name,
-                "passed": result.ok,
+                "passed": result.ok and result.checked > 0,
                 "checked": result.checked,
-                "problem": None if result.problem is None else str(result.problem),
+                "problem": problem,
                 "worst": None
                 if worst is None
                 else {
@@ -204,4 +162,4 @@ def _document(
                 },
             }
         )
-    return {"target": target, "passed": passed, "checks": checks, "notes": list(notes)}
+    return {"target": target, "passed": report.passed, "checks": checks, "notes": report.notes}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
 from .. import __version__
-from ..errors import ChainruleError
+from ..errors import ArgumentError, ChainruleError, DataError, TrainingError
 from .check import check
 from .evaluate import evaluate
+from .output import can_print, print_json, tolerate_encodings
 from .train import train
 
 
@@ -29,34 +28,53 @@ commands.add_command(check)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. Bad input ends with a message of a few lines and exit status 2."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        tolerate_encodings()
+        status = _status(sys.argv[1:] if arguments is None else list(arguments))
+    except (KeyboardInterrupt, click.Abort):
+        status = 130
+    sys.exit(status)
+
+
+def _status(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         status = commands.main(arguments, prog_name="chainrule", standalone_mode=False)
     except click.UsageError as mistake:
         if as_json:
-            _print_json(type(mistake).__name__, mistake.format_message())
+            _report(type(mistake).__name__, mistake.format_message(), as_json)
         else:
             mistake.show()
-        sys.exit(2)
-    except ChainruleError as mistake:
-        _report(mistake, as_json)
-        sys.exit(2)
-    except (OSError, MemoryError) as failure:
-        _report(failure, as_json)
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
-    sys.exit(status if isinstance(status, int) else 0)
+        return 2
+    except (ChainruleError, OSError, MemoryError) as failure:
+        error = _explained(failure)
+        if arguments[:1] != ["check"] and not isinstance(error, TrainingError):
+            error.at = None  # no line of the user's has run: it would be one of click's
+        _report(type(error).__name__, str(error), as_json)
+        return 2
+    return status if isinstance(status, int) else 0
 
 
-def _report(failure: Exception, as_json: bool) -> None:
-    if as_json:
-        _print_json(type(failure).__name__, str(failure))
-    else:
-        click.echo(f"{type(failure).__name__}: {failure}", err=True)
+def _explained(failure: BaseException) -> ChainruleError:
+    """Our error for one of the operating system's."""
+    if isinstance(failure, ChainruleError):
+        return failure
+    if isinstance(failure, OSError):
+        reason = failure.strerror or str(failure)
+        if failure.filename is None:  # of a stream that is open already
+            return DataError(f"the output cannot be written: {reason}")
+        return DataError(f"the operating system refuses: {reason}", got=str(failure.filename)[:120])
+    return ArgumentError("there is not enough memory", got=str(failure)[:200] or None)
 
 
-def _print_json(kind: str, message: str) -> None:
-    error: dict[str, Any] = {"error": {"type": kind, "message": message}}
-    click.echo(json.dumps(error))
+def _report(kind: str, message: str, as_json: bool) -> None:
+    """Say what went wrong: as JSON on standard output, if that can be written to."""
+    if as_json and can_print():
+        try:
+            print_json({"error": {"type": kind, "message": message}})
+        except OSError:  # a disk may take a flush of nothing, and then not a line
+            pass
+        else:
+            return
+    click.echo(f"{kind}: {message}", err=True)
+    can_print()

@@ -7,53 +7,108 @@ weights. A network is rebuilt by its name from ``nn.networks`` only, so no folde
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .. import __version__
-from ..errors import CheckpointError
+from ..data.mnist import ImageDataset
+from ..errors import ArgumentError, CheckpointError, DataError
 from ..nn.module import Module
 from ..nn.networks import NETWORKS
-from ..train import checkpoint
+from ..train import checkpoint, write_atomically
+from .output import finite
 
 FORMAT: Final = 1
 RECORD: Final = "run.json"
 WEIGHTS: Final = "weights.safetensors"
+FINISHED: Final = "finished"
+"""The status of a run that ended as it should; see ``load_run`` for the others."""
 _MAX_RECORD_BYTES: Final = 64 * 2**20
 
 
-def create(parent: Path, name: str) -> Path:
-    """A new folder ``name-DATE-TIME`` below `parent`; a number is added if that is taken."""
+@dataclass
+class Folder:
+    """A run folder in the making."""
+
+    path: Path
+    keep: bool = False
+    """Whether it holds something that is worth keeping if the run fails."""
+
+
+@contextmanager
+def new(parent: Path, name: str) -> Iterator[Folder]:
+    """A new folder ``name-DATE-TIME`` below `parent`; a number is added if that is taken.
+
+    If the block fails and `keep` is not set, the folder is removed, and so are the folders above it
+    that were made for it.
+
+    Raises ArgumentError if no folder can be made there.
+    """
+    missing = [p for p in (parent, *parent.parents) if not p.exists()]
+    folder: Folder | None = None
+    try:
+        folder = Folder(_create(parent, name))
+        yield folder
+    except BaseException:
+        if folder is None or not folder.keep:
+            _remove(folder, missing)
+        raise
+
+
+def _create(parent: Path, name: str) -> Path:
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    parent.mkdir(parents=True, exist_ok=True)
-    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
-        folder = parent / f"{name}-{stamp}{suffix}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise CheckpointError("no free name for a run folder", got=str(parent / f"{name}-{stamp}"))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+            path = parent / f"{name}-{stamp}{suffix}"
+            with suppress(FileExistsError):
+                path.mkdir()
+                return path
+    except OSError as failure:
+        raise ArgumentError(
+            f"no run folder can be made: {failure.strerror or failure}",
+            expected="a folder that may be written to",
+            got=str(parent)[:120],
+            hint="choose another one with --runs",
+        ) from failure
+    raise ArgumentError("no free name for a run folder", got=str(parent / f"{name}-{stamp}"))
+
+
+def _remove(folder: Folder | None, made: list[Path]) -> None:
+    if folder is not None:
+        shutil.rmtree(folder.path, ignore_errors=True)
+    for path in made:  # innermost first; another run may use one by now
+        with suppress(OSError):
+            path.rmdir()
 
 
 def write_record(folder: Path, network: str, record: Mapping[str, Any]) -> None:
-    """Write ``run.json``, whole or not at all."""
+    """Write ``run.json``, whole or not at all. Raises CheckpointError if that is impossible."""
     document = {"format": FORMAT, "chainrule": __version__, "network": network, **record}
-    unfinished = folder / f".{RECORD}.{os.getpid()}"
-    with unfinished.open("w", encoding="utf-8") as stream:
-        json.dump(document, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    unfinished.replace(folder / RECORD)
+    text = json.dumps(finite(document), indent=1, allow_nan=False)
+    write_atomically(folder / RECORD, text.encode())
 
 
-def load_run(folder: Path) -> tuple[Module, tuple[int, ...]]:
-    """The trained network saved in a run folder, in evaluation mode, and the shape of its input.
+class SavedRun(NamedTuple):
+    """A trained network in evaluation mode, the shape of its input, and how its run ended."""
 
-    Raises CheckpointError for a folder that is missing, unfinished, damaged or of another version.
+    model: Module
+    input_shape: tuple[int, ...]
+    status: str
+
+
+def load_run(folder: Path) -> SavedRun:
+    """The network saved in a run folder.
+
+    A run that did not finish can be loaded too, with the weights it had last: its `status` is then
+    ``running`` (or killed), ``interrupted``, ``diverged`` or ``failed``.
+
+    Raises CheckpointError for a folder that is missing, damaged or of another version.
     """
     record = read_record(folder)
     name = record.get("network")
@@ -65,8 +120,18 @@ def load_run(folder: Path) -> tuple[Module, tuple[int, ...]]:
             got=repr(name)[:80],
         )
     model = network.build()
-    checkpoint.load(folder / WEIGHTS, model)
-    return model.eval(), network.input_shape
+    try:
+        checkpoint.load(folder / WEIGHTS, model)
+    except CheckpointError as failure:
+        raise CheckpointError(
+            f"the weights of this run cannot be used: {failure.cause}",
+            expected=failure.expected,
+            got=failure.got,
+            hint="restore the folder from a copy, or train again",
+        ) from failure
+    result = record.get("result")
+    status = result.get("status") if isinstance(result, dict) else None
+    return SavedRun(model.eval(), network.input_shape, str(status or "unknown")[:80])
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -90,3 +155,14 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{RECORD} is not of a version that is known here", expected=f"format {FORMAT}"
         )
     return record
+
+
+def check_images(dataset: ImageDataset, shape: tuple[int, ...], name: str) -> None:
+    """Raise DataError unless the images are of a network's input shape."""
+    found = dataset.images.shape[1:]
+    if found != shape:
+        raise DataError(
+            f"{name} are not of the size that the network takes",
+            expected="×".join(map(str, shape[1:])),
+            got="×".join(map(str, found[1:])),
+        )

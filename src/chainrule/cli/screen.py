@@ -11,15 +11,20 @@ from rich.console import Console
 from rich.table import Table
 
 from ..train import Summary
+from .output import count
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
+_ASCII_BLOCKS: Final = "_.:-=+*#"
 _PREFIX: Final = "gradient_norm/"
+_WIDEST: Final = 48
+_FRAME: Final = 13
+"""Columns that the borders of a table of four columns take."""
 
 
-def sparkline(values: Sequence[float], width: int = 48) -> str:
+def sparkline(values: Sequence[float], width: int = _WIDEST, blocks: str = _BLOCKS) -> str:
     """Numbers as a row of bars, from the least to the largest; each bar is a mean of neighbours.
 
-    A number that is not finite is shown as ``×``.
+    A number that is not finite is shown as ``x``.
 
     >>> sparkline([1.0, 2.0, 3.0, 4.0], width=4)
     '▁▃▆█'
@@ -32,40 +37,64 @@ def sparkline(values: Sequence[float], width: int = 48) -> str:
         means.append(sum(part) / len(part))
     finite = [m for m in means if math.isfinite(m)]
     if not finite:
-        return "×" * bins
+        return "x" * bins
     low, span = min(finite), (max(finite) - min(finite)) or 1.0
-    top = len(_BLOCKS) - 1
+    top = len(blocks) - 1
     return "".join(
-        _BLOCKS[round((m - low) / span * top)] if math.isfinite(m) else "×" for m in means
+        blocks[round((m - low) / span * top)] if math.isfinite(m) else "x" for m in means
     )
 
 
 def print_result(folder: Path, record: dict[str, Any], model: Summary) -> None:
     """Show how a run ended."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print()
     console.print(model)
-    norms = Table(title="gradient norm of each layer over training", title_justify="left")
-    for header, side in (("layer", "left"), ("first", "right"), ("", "left"), ("last", "right")):
-        norms.add_column(header, justify=side, no_wrap=True)  # type: ignore[arg-type]  # literals
-    width = max(8, min(48, console.width - 44))
-    for name, values in record["gradient_norms"].items():
-        if name.startswith(_PREFIX) and values:
-            line = sparkline(values, width)
-            layer = name.removeprefix(_PREFIX)
-            norms.add_row(layer, f"{values[0]:.3g}", line, f"{values[-1]:.3g}")
-    console.print(norms)
+    console.print("gradient norm of each layer", style="italic", soft_wrap=True)
+    console.print(_norms(record["gradient_norms"], console))
     test, train = record["test"], record["train"]
     if record["status"] != "finished":
-        console.print(f"[yellow]stopped early: {record['status']}[/yellow]")
-    trained = f"{record['epochs']} epochs, {record['steps']} steps, {record['seconds']:.0f} s"
+        console.print(f"stopped early: {record['status']}", style="yellow", soft_wrap=True)
+    trained = (
+        f"{count(record['epochs'], 'epoch')}, {count(record['steps'], 'step')}, "
+        f"{record['seconds']:.0f} s"
+    )
     if "accuracy" in train:
         console.print(
-            f"training   {train['accuracy']:.2%} of {train['samples']:,} images, "
+            f"training   {train['accuracy']:.2%} of {count(train['samples'], 'image')}, "
             f"loss {train['loss']:.4f}   ({trained})"
         )
+    else:
+        console.print(f"training   {trained}")
     console.print(
-        f"[bold]test       {test['accuracy']:.2%} of {test['samples']:,} images[/bold], "
-        f"loss {test['loss']:.4f}"
+        f"test       {test['accuracy']:.2%} of {count(test['samples'], 'image')}, "
+        f"loss {test['loss']:.4f}",
+        style="bold",
     )
     console.print(f"run        {folder}", soft_wrap=True)
+
+
+def _norms(series: dict[str, list[float]], console: Console) -> Table:
+    """The first and the last gradient norm of each layer, and a sparkline as wide as fits."""
+    rows = [
+        (name.removeprefix(_PREFIX), f"{values[0]:.3g}", values, f"{values[-1]:.3g}")
+        for name, values in series.items()
+        if name.startswith(_PREFIX) and values
+    ]
+    table = Table()
+    for header, side in (("layer", "left"), ("first", "right"), ("", "left"), ("last", "right")):
+        table.add_column(header, justify=side, no_wrap=True)  # type: ignore[arg-type]  # literals
+    taken = [max((len(row[i]) for row in rows), default=0) for i in (0, 1, 3)]
+    free = console.width - _FRAME - sum(max(5, width) for width in taken)
+    blocks = _BLOCKS if _can_encode(console.encoding) else _ASCII_BLOCKS
+    for layer, first, values, last in rows:
+        table.add_row(layer, first, sparkline(values, max(1, min(_WIDEST, free)), blocks), last)
+    return table
+
+
+def _can_encode(encoding: str) -> bool:
+    try:
+        _BLOCKS.encode(encoding)
+    except (UnicodeError, LookupError):
+        return False
+    return True

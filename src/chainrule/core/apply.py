@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import sys
-from types import CodeType
+import threading
+import warnings
+from types import CodeType, FrameType
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from .. import config
-from ..errors import ArgumentError, ChainruleError, DTypeError
+from .. import config, errors
+from ..errors import ArgumentError, ChainruleError, DTypeError, ShapeError, TracingError
 from .aval import SCALARS, Aval, describe, promote
 from .op import Op
-from .value import Node, Value, describe_site, item, stored, tape
+from .value import Node, Value, describe_site, is_traced, item, stored, tape
 
 V = TypeVar("V")
 
 _ndarray = np.ndarray
 _PACKAGE = config.PACKAGE_ROOT
+_WRAPPERS = (contextlib.__file__, functools.__file__)
+_LAUNCHERS = (os.path.join("click", "core.py"), "<frozen runpy>", threading.__file__)
 
 
 def apply(op: Op, first: V, *rest: Any) -> V:
@@ -53,14 +60,14 @@ def apply(op: Op, first: V, *rest: Any) -> V:
             if op.promotes:
                 arrays = promote(arrays, op.floating)
             out = op.forward(*arrays)
-    except ChainruleError as failure:
-        if failure.at is None:
-            failure.at = user_line()
-        raise
-    except (MemoryError, RecursionError):
+    except (ChainruleError, RecursionError):
         raise
     except Exception as failure:
-        raise _explained(op, arrays, failure) from failure
+        error = _explained(op, arrays, failure)
+        if error is not None:  # it says all: NumPy's traceback would only hide it
+            raise error from None
+        shown = "   ".join(describe(x) for x in arrays)
+        raise ArgumentError(f"{op.name} failed: {failure}", got=shown) from failure
     if cls is None:
         return out  # type: ignore[no-any-return]  # arrays in, arrays out
     if tracked and not (tape.recording and op.differentiable):
@@ -78,9 +85,7 @@ def apply(op: Op, first: V, *rest: Any) -> V:
     return cast(V, value)
 
 
-def _record(
-    op: Op, arrays: list[Any], parents: list[Node | None], out: Any, foreign: bool
-) -> Node:
+def _record(op: Op, arrays: list[Any], parents: list[Node | None], out: Any, foreign: bool) -> Node:
     """Remember how to go back from `out`: the parents, and the residuals that `op` needs.
 
     With `foreign`, an array among them may be the caller's own: what is kept of it is copied, for
@@ -140,42 +145,69 @@ def _abstract(op: Op, x: Any) -> Any:
     return Aval(x.shape, x.dtype) if op.keeps_shapes else None
 
 
-def _explained(op: Op, arrays: list[Any], failure: Exception) -> Exception:
-    """Our error for a failure inside NumPy: what the shape rule says, or else NumPy's words."""
-    error = _diagnosed(op, arrays, failure)
-    error.at = user_line()
-    return error
-
-
-def _diagnosed(op: Op, arrays: list[Any], failure: Exception) -> ChainruleError:
+def _explained(op: Op, arrays: list[Any], failure: Exception) -> ChainruleError | None:
+    """Our error for a failure inside NumPy, or None if only NumPy's words explain it."""
     for x in arrays:
-        if not (type(x) in SCALARS or isinstance(x, (np.ndarray, np.generic))):
+        if is_traced(x):
+            if tape.graph is None:
+                return TracingError(f"{op.name} of a traced value outside the trace")
+        elif not (type(x) in SCALARS or isinstance(x, (np.ndarray, np.generic))):
             return DTypeError(
                 f"{op.name} takes tensors, arrays and numbers",
                 got=f"{type(x).__name__}",
                 hint="make it a tensor first: chainrule.tensor(x)",
             )
+    if isinstance(failure, MemoryError):
+        return ShapeError(
+            f"the result of {op.name} does not fit into memory",
+            got="   ".join(describe(x) for x in arrays),
+            hint=str(failure),
+        )
     try:
         op.infer(*arrays)
     except ChainruleError as error:
         return error
     except Exception:  # noqa: BLE001  the shape rule itself cannot take them: show NumPy's words
         pass
-    return ArgumentError(
-        f"{op.name} failed: {failure}",
-        got="   ".join(describe(x) for x in arrays),
-    )
+    return None
+
+
+def user_site() -> tuple[CodeType, int]:
+    """Code and instruction index of the innermost frame outside this package."""
+    frame = sys._getframe(1)
+    while _is_between(frame) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def _is_between(frame: FrameType) -> bool:
+    """Whether a frame is this package's, or one that Python put between it and the user."""
+    file = frame.f_code.co_filename
+    if file == "<string>":  # the __init__ of a dataclass, unless it is the text of python -c
+        return str(frame.f_globals.get("__name__")).startswith(f"{__package__.partition('.')[0]}.")
+    return file.startswith(_PACKAGE) or file in _WRAPPERS
 
 
 def user_line() -> str | None:
-    """``file.py:line  source  (Net.fc1)`` of the innermost frame outside this package."""
-    frame = sys._getframe(1)
-    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
-        frame = frame.f_back
-    code: CodeType = frame.f_code
-    if code.co_filename.startswith(_PACKAGE):
+    """``file.py:line  source  (Net.fc1)`` of the innermost frame outside this package.
+
+    None if there is none: a command, or a thread, that this package runs itself.
+    """
+    code, instruction = user_site()
+    if code.co_filename.startswith(_PACKAGE) or code.co_filename.endswith(_LAUNCHERS):
         return None
-    line = describe_site(code, frame.f_lasti)
+    line = describe_site(code, instruction)
     if tape.scope is None:
         return line
     return f"{line}      ({tape.scope.path()})"
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of the user's line."""
+    frame, level = sys._getframe(1), 2
+    while _is_between(frame) and frame.f_back is not None:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+errors.locate = user_line

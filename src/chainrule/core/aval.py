@@ -7,13 +7,13 @@ zero-dimensional ones, and Python numbers outweigh nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias, final
 
 import numpy as np
 
 from .. import config
-from ..errors import IndexRangeError, ShapeError
+from ..errors import ArgumentError, IndexRangeError, ShapeError
 
 Shape: TypeAlias = tuple[int, ...]
 Axes: TypeAlias = tuple[int, ...]
@@ -163,7 +163,7 @@ def normalize_axes(axes: int | Sequence[int] | None, ndim: int) -> Axes:
     """
     if axes is None:
         return tuple(range(ndim))
-    chosen = (axes,) if isinstance(axes, (int, np.integer)) else tuple(axes)
+    chosen = tuple(axes) if isinstance(axes, Iterable) else (axes,)
     out = tuple(sorted(normalize_axis(a, ndim) for a in chosen))
     if len(set(out)) != len(out):
         raise ShapeError("an axis is named twice", got=f"axes {chosen} of {ndim} dimensions")
@@ -171,7 +171,12 @@ def normalize_axes(axes: int | Sequence[int] | None, ndim: int) -> Axes:
 
 
 def normalize_axis(axis: int, ndim: int) -> int:
-    """One axis as a non-negative number. With no axes, 0 and -1 are accepted too."""
+    """One axis as a non-negative number. With no axes, 0 and -1 are accepted too.
+
+    Raises IndexRangeError for an axis out of range, ArgumentError for what is no integer.
+    """
+    if not isinstance(axis, (int, np.integer)):
+        raise ArgumentError("an axis is an integer", got=repr(axis))
     from_end = max(ndim, 1)
     if not -from_end <= axis < from_end:
         raise IndexRangeError(

@@ -10,7 +10,7 @@ from .aval import Shape
 if TYPE_CHECKING:
     from .op import Op
 
-Kind: TypeAlias = Literal["float", "int", "bool", "distinct", "positive_definite"]
+Kind: TypeAlias = Literal["float", "int", "bool", "distinct"]
 
 
 class Draw(NamedTuple):

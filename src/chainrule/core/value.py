@@ -15,22 +15,32 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from types import CodeType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from .aval import Aval, Data, DType, Shape
-from .graph import Graph
+from .graph import Var
 from .op import Op
 
 _order = count()
 
 
+class Tracer(Protocol):
+    """A trace in progress: it writes operations down instead of doing them."""
+
+    def emit(self, op: Op, operands: Sequence[Any]) -> Any:
+        """What stands for the result of ``op(*operands)``."""
+
+    def draw(self, generator: Any, blocks: int) -> tuple[Any, Any]:
+        """What stands for the key and the counter of the next blocks of random numbers."""
+
+
 class TapeState(threading.local):
-    """Per thread: whether ops are recorded, the graph being traced, the running module."""
+    """Per thread: whether ops are recorded, the trace in progress, the running module."""
 
     recording: bool = True
-    graph: Graph | None = None
+    graph: Tracer | None = None
     scope: Scope | None = None
 
 
@@ -68,6 +78,11 @@ class Scope:
 
 
 tape = TapeState()
+
+
+def moment() -> int:
+    """A number between the ``order`` of the nodes made so far and of those made from now on."""
+    return next(_order)
 
 
 class Node:
@@ -178,6 +193,20 @@ class Value:
 
 
 Value.result_class = Value
+
+
+class Symbol:
+    """What a cell holds during a trace in place of an array: a value of the graph."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: Var) -> None:
+        self.variable = variable
+
+
+def is_traced(x: Any) -> bool:
+    """Whether `x`, the content of a cell, has no numbers because it is being traced."""
+    return isinstance(x, Symbol)
 
 
 def stored(x: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.aval import Aval, Data
 from ..core.op import Op
 from ..core.value import Item, Node, Value, make_leaf, recording
-from ..errors import SecondOrderError
+from ..errors import FreedGraphError, GradientError, SecondOrderError
 from ..ops.movement import expand
 from ..ops.reduce import sum_to
 from .reverse import as_values, reachable, sweep
@@ -45,7 +45,12 @@ def push(
 def _tangent(
     node: Node, op: Op, dxs: Sequence[Data | None], cls: type[Value], create_graph: bool
 ) -> Data:
-    assert node.xs is not None
+    if node.xs is None:
+        raise FreedGraphError(
+            f"the saved values of {node.name} were freed by an earlier backward pass",
+            at=node.location or None,
+            hint="pass retain_graph=True to backward() to walk the graph again",
+        )
     if create_graph and op.once:
         raise SecondOrderError(f"{op.name} has no second derivative", at=node.location or None)
     if create_graph:
@@ -86,11 +91,18 @@ def _transposed_vjp(
             g if g is None or dx is None or g.shape == dx.shape else sum_to(g, dx.shape)
             for g, dx in zip(pulled, dxs, strict=True)
         ]
-    pairs = [
-        (g.node, dx)
-        for g, dx in zip(fitted, dxs, strict=True)
-        if dx is not None and isinstance(g, Value) and g.node is not None
-    ]
+    pairs = []
+    for g, dx in zip(fitted, dxs, strict=True):
+        if g is None or dx is None:
+            continue
+        if isinstance(g, Value) and g.node is not None:
+            pairs.append((g.node, dx))
+        elif np.any(g.array if isinstance(g, Value) else g):
+            raise GradientError(
+                f"{op.name} has no forward mode: its backward is not recorded as linear in the "
+                "gradient that it is given",
+                hint="write backward with tensor operations, or give the Function a jvp(ctx, *dxs)",
+            )
     leaves = [ct.node for ct in cts if ct.node is not None]
     if create_graph:
         pairs = [(node, dx if isinstance(dx, Value) else cls.wrap(dx)) for node, dx in pairs]

@@ -6,9 +6,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
-from ..errors import ArgumentError, IndexRangeError
+from ..errors import ArgumentError, DTypeError, IndexRangeError
 from ..tensor import Tensor
-from .module import Module, tree
+from .module import Module, require_module, tree
 from .parameter import Parameter
 
 
@@ -22,8 +22,7 @@ class _Numbered(Module):
         """Hold exactly these modules, in this order."""
         chosen = list(modules)
         for module in chosen:
-            if not isinstance(module, Module):
-                raise TypeError(f"{type(self).__name__} holds modules, not {module!r}")
+            require_module(module, f"a module of {type(self).__name__}")
         self._modules.clear()
         self._modules.update({str(i): module for i, module in enumerate(chosen)})
 
@@ -298,4 +297,4 @@ def _parameter(value: Any) -> Parameter:
         return value
     if isinstance(value, Tensor):
         return Parameter(value)
-    raise TypeError(f"ParameterList holds parameters, not {type(value).__name__}")
+    raise DTypeError("ParameterList holds parameters", got=type(value).__name__)

@@ -7,11 +7,11 @@ defined; here are only the options that PyTorch adds.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
+from ..core.apply import warn
 from ..core.aval import broadcast_shapes, describe
 from ..core.value import Value, tape
 from ..errors import ArgumentError, ShapeError
@@ -156,9 +156,7 @@ def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
 
 def _softmax_axis(name: str, x: Any) -> int:
     axis = 0 if x.ndim in (0, 1, 3) else 1
-    warnings.warn(
-        f"{name} without dim takes axis {axis} here; say dim={axis}", UserWarning, stacklevel=3
-    )
+    warn(f"{name} without dim takes axis {axis} here; say dim={axis}")
     return axis
 
 

@@ -162,6 +162,11 @@ class _Passing(Function):
     def backward(ctx: Any, *cts: Any) -> Any:
         return (None, None, *ctx.show(ctx.places, cts))
 
+    @staticmethod
+    def jvp(ctx: Any, *dxs: Any) -> Any:
+        """Forward mode has no gradients to show."""
+        return dxs[2:]
+
 
 def _tracked(parts: Any) -> list[int]:
     """Which of the values are tensors that want a gradient."""

@@ -1,15 +1,19 @@
-"""Loss functions, and the modules that hold their options."""
+"""Loss functions, and the modules that hold their options.
+
+A mean over an empty batch is a ShapeError; the sum is 0.
+"""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import ops
+from ..core.apply import warn
 from ..core.aval import describe
 from ..errors import ArgumentError, ShapeError
+from ..ops.losses import check_batch
 from .module import Module
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -176,7 +180,8 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
         log_y = ops.log(ops.where(absent, 1.0, target))
         loss = ops.where(absent, 0.0, target * (log_y - input))
     if reduction == "batchmean":
-        return ops.sum(loss) / max(loss.shape[0] if loss.shape else 1, 1)
+        check_batch(loss.shape)
+        return ops.sum(loss) / (loss.shape[0] if loss.shape else 1)
     return _reduced(loss, reduction, extra="batchmean")
 
 
@@ -189,6 +194,7 @@ def _log(p: Any) -> Any:
 
 def _reduced(loss: Any, reduction: str, extra: str = "") -> Any:
     if reduction == "mean":
+        check_batch(loss.shape)
         return ops.mean(loss)
     if reduction == "sum":
         return ops.sum(loss)
@@ -218,11 +224,9 @@ def _same_shape(name: str, input: Any, target: Any) -> None:
 def _warn_if_broadcast(name: str, input: Any, target: Any) -> None:
     shapes = getattr(input, "shape", ()), getattr(target, "shape", ())
     if shapes[0] != shapes[1]:
-        warnings.warn(
+        warn(
             f"{name} broadcasts input {shapes[0]} against target {shapes[1]}, "
-            "which is rarely meant; give both one shape",
-            UserWarning,
-            stacklevel=3,
+            "which is rarely meant; give both one shape"
         )
 
 

@@ -8,9 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..core.apply import user_line
 from ..core.value import Scope, Value, tape
-from ..errors import ArgumentError, ChainruleError
+from ..errors import ArgumentError, DTypeError
 from ..tensor import Tensor
 from . import state
 from .hooks import Hook, Hooks, RemovableHandle, register
@@ -68,10 +67,6 @@ class Module:
             if self._hooks is None:
                 return self.forward(*args, **kwargs)
             return self._hooks.run(self, args, kwargs)
-        except ChainruleError as error:
-            if error.at is None:
-                error.at = user_line()
-            raise
         finally:
             tape.scope = outer
 
@@ -99,7 +94,7 @@ class Module:
             members[name] = value
         else:
             kind = {id(self._parameters): "parameter", id(self._buffers): "buffer"}
-            raise TypeError(
+            raise DTypeError(
                 f"{type(self).__name__}.{name} is a {kind.get(id(members), 'module')}: "
                 f"cannot assign a {type(value).__name__} to it"
             )
@@ -151,7 +146,9 @@ class Module:
         """Add a parameter, or None to say that there is none of this name."""
         self._check_name(name, "parameter")
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"parameter {name!r} must be an nn.Parameter, not {type(param)}")
+            raise DTypeError(
+                f"parameter {name!r} must be an nn.Parameter", got=type(param).__name__
+            )
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -161,15 +158,15 @@ class Module:
         """
         self._check_name(name, "buffer")
         if tensor is not None and not isinstance(tensor, Value):
-            raise TypeError(f"buffer {name!r} must be a tensor, not {type(tensor)}")
+            raise DTypeError(f"buffer {name!r} must be a tensor", got=type(tensor).__name__)
         self._buffers[name] = tensor
         (self._unsaved.discard if persistent else self._unsaved.add)(name)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Add a submodule."""
         self._check_name(name, "module")
-        if module is not None and not isinstance(module, Module):
-            raise TypeError(f"module {name!r} must be an nn.Module, not {type(module)}")
+        if module is not None:
+            require_module(module, f"module {name!r} of {type(self).__name__}")
         self._modules[name] = module
 
     add_module = register_module
@@ -401,3 +398,15 @@ def tree(head: str, extra: str, children: list[str]) -> str:
 
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
+
+
+def require_module(module: object, what: str) -> None:
+    """Raise DTypeError unless `module`, which the error calls `what`, is a Module."""
+    if isinstance(module, Module):
+        return
+    hint = None
+    if isinstance(module, type):
+        hint = f"make an instance: {module.__name__}()"
+    elif callable(module):
+        hint = "functions have modules of their own, such as nn.ReLU() for relu"
+    raise DTypeError(f"{what} must be an nn.Module", got=repr(module), hint=hint)

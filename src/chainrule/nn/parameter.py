@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
 from .. import config
 from ..core.value import Value, make_leaf
+from ..creation import allocate
 from ..errors import DTypeError
 from ..tensor import Tensor
 from .state import target_dtype
@@ -16,8 +18,8 @@ from .state import target_dtype
 class Parameter(Tensor):
     """A tensor that a Module lists among its parameters once it is assigned to an attribute.
 
-    It holds a copy of `data`, and gradients with respect to it are computed unless
-    `requires_grad` is False. Without data, it is empty.
+    It holds a copy of `data`, and gradients with respect to it are computed unless `requires_grad`
+    is False. Without data, it is empty. It takes attributes of any name.
 
     Raises DTypeError for integers that are to have a gradient.
 
@@ -25,8 +27,6 @@ class Parameter(Tensor):
     Parameter containing:
     tensor([1., 2.], requires_grad=True)
     """
-
-    __slots__ = ()
 
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
         if data is None:
@@ -44,6 +44,16 @@ class Parameter(Tensor):
         if requires_grad:
             make_leaf(self)
 
+    def __copy__(self) -> Tensor:
+        twin = super().__copy__()
+        vars(twin).update(vars(self))
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Tensor:
+        twin = super().__deepcopy__(memo)
+        vars(twin).update(deepcopy(vars(self), memo))
+        return twin
+
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
@@ -55,7 +65,7 @@ def blank(*shape: int, dtype: Any = None, device: Any = None) -> Parameter:
     """
     chosen = target_dtype((), {"dtype": dtype, "device": device}) or config.get_default_dtype()
     made = Parameter.__new__(Parameter)
-    made.array = np.zeros(shape, chosen)
+    made.array = allocate(np.zeros, shape, chosen)
     made.node = None
     made._grad = None
     return made.requires_grad_()

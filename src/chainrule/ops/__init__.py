@@ -22,6 +22,7 @@ from .arithmetic import (
     sub,
 )
 from .average_pooling import avg_pool1d, avg_pool2d
+from .bitwise import bitwise_and, bitwise_not, bitwise_or, bitwise_xor
 from .comparison import (
     ceil,
     eq,
@@ -140,6 +141,10 @@ __all__ = [
     "batch_norm_stats",
     "bernoulli",
     "binary_cross_entropy_with_logits",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
     "cast",
     "ceil",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Data
 from ..core.families import Unary
 from ..core.sampling import Sample, distinct, floats
@@ -209,7 +209,7 @@ def softplus(x: V, beta: float = 1.0, threshold: float = 20.0) -> V:
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+04])
     """
     if beta == 0:
-        raise ArgumentError("softplus needs a nonzero beta", got="beta=0", at=user_line())
+        raise ArgumentError("softplus needs a nonzero beta", got="beta=0")
     return apply(Softplus(float(beta), float(threshold)), x)
 
 
@@ -240,6 +240,5 @@ def gelu(x: V, approximate: str = "none") -> V:
             "no such approximation of gelu",
             expected="'none' or 'tanh'",
             got=repr(approximate),
-            at=user_line(),
         )
     return apply(GELU if approximate == "none" else GELU_TANH, x)

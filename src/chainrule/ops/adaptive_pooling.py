@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Shape, describe, shape_of
 from ..core.families import Constant
 from ..core.sampling import Sample, distinct
@@ -114,7 +114,6 @@ def _target(x: Any, output_size: OutputSize, rank: int) -> Shape:
             "output_size cannot be read",
             expected=f"one size, or {rank} of them, each a number from 0 on or None",
             got=repr(output_size),
-            at=user_line(),
         )
     size = shape[len(shape) - rank :]
     if len(shape) <= rank or (0 in size and 0 not in wanted):
@@ -122,7 +121,6 @@ def _target(x: Any, output_size: OutputSize, rank: int) -> Shape:
             "adaptive pooling needs channels and windows that are not empty",
             expected=f"at least {rank + 1} dimensions, the last {rank} of them not empty",
             got=describe(x),
-            at=user_line(),
         )
     return tuple(n if m is None else int(m) for m, n in zip(wanted, size, strict=True))
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Data, DType, Shape, shape_of
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
@@ -163,6 +163,6 @@ def avg_pool2d(
 
 def _average(x: V, w: Window, padding: Sizes, include: bool, divisor: int | None) -> V:
     if divisor is not None and divisor == 0:
-        raise ArgumentError("divisor_override must not be zero", at=user_line())
+        raise ArgumentError("divisor_override must not be zero")
     pads = window.ints("padding", padding, w.rank, 0) if include else (0,) * w.rank
     return apply(AveragePool(w, tuple((p, p) for p in pads), divisor or 0), x)

@@ -1,18 +1,23 @@
-"""Comparisons, logic, tests and rounding: elementwise ops that are flat, so carry no derivative.
+"""Comparisons, logic, tests and rounding: elementwise ops that are flat between jumps.
 
-NaN compares false with everything, itself included (``ne`` alone is true). Rounding goes to even
-at ties, as IEEE 754 does; integers round to themselves.
+Booleans carry no derivative; that of sign and of rounding is zero, at the jumps too. NaN compares
+false with everything, itself included (``ne`` alone is true). Rounding goes to even at ties, as
+IEEE 754 does; integers round to themselves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from ..core.apply import apply
-from ..core.aval import Aval, broadcast_shapes, shape_of
-from ..core.families import Constant, Elementwise
+from ..core.aval import Aval, Data, broadcast_shapes, shape_of
+from ..core.families import Constant, Elementwise, Unary
+from ..core.op import NOTHING, Active, Cotangents
+from ..core.sampling import Draw, Sample
+from . import selection
 
 V = TypeVar("V")
 
@@ -131,14 +136,40 @@ class IsFinite(_Test):
     forward: ClassVar[Any] = np.isfinite
 
 
-class Sign(Constant, Elementwise):
+_CELLS = ((-1.9, -1.6), (-1.4, -1.1), (0.1, 0.4), (2.6, 2.9))
+"""Ranges without a whole number, or one and a half, inside."""
+
+
+class _Flat(Unary, abstract=True):
+    """A step function of one number: the derivative is zero, and stays so if ȳ is infinite."""
+
+    math = ("0",)
+    needs = NOTHING
+
+    def slope(self, x: Data, y: Data) -> Data:
+        return 0.0
+
+    def vjp(self, ct: Data, xs: Sequence[Data], y: Data, active: Active) -> Cotangents:
+        return (selection.where(False, ct, 0.0),)
+
+    def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
+        return selection.where(False, dxs[0], 0.0)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for i, sample in enumerate(super().samples()):
+            low, high = _CELLS[i % len(_CELLS)]
+            yield Sample(cls(), (Draw(sample.inputs[0].shape, low, high),))
+
+
+class Sign(_Flat):
     """-1, 0 or 1: flat everywhere, at zero too. NaN stays NaN."""
 
     expr = "sign({0})"
     forward: ClassVar[Any] = np.sign
 
 
-class _Rounding(Constant, Elementwise, abstract=True):
+class _Rounding(_Flat, abstract=True):
     """A float to a nearby whole number, as a float; integers and truth values stay as they are."""
 
     ufunc: ClassVar[Any]

@@ -7,6 +7,7 @@ matrix products too and no transposition is ever stored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -83,8 +84,9 @@ class MatMul(Bilinear, name="matmul"):
             return apply(MatMul(False, not self.tb), ct, xs[1])
         a = xs[0]
         if a.ndim > 2 and xs[1].ndim == 2 and not self.ta:
-            a = movement.reshape(a, (-1, a.shape[-1])) if 0 not in a.shape else a
-            ct = movement.reshape(ct, (-1, ct.shape[-1])) if a.ndim == 2 else ct
+            rows = math.prod(a.shape[:-1])
+            a = movement.reshape(a, (rows, a.shape[-1]))
+            ct = movement.reshape(ct, (rows, ct.shape[-1]))
         if self.tb:
             return apply(MatMul(True, self.ta), ct, a)
         return apply(MatMul(not self.ta, False), a, ct)
@@ -118,7 +120,7 @@ _MATMUL_SHAPES: tuple[tuple[Shape, Shape], ...] = (
     ((2, 2, 3), (3,)), ((2, 3), (3, 4)), ((1, 1), (1, 1)), ((0, 3), (3, 2)), ((2, 0), (0, 3)),
     ((2, 3), (3, 0)), ((2, 2, 3), (3, 2)), ((2, 3), (2, 3, 2)), ((2, 2, 3), (2, 3, 1)),
     ((2, 1, 2, 3), (4, 3, 2)), ((1, 2, 3), (3, 3, 1)), ((0, 2, 3), (3, 2)),
-    ((2, 1, 1, 1, 2), (2, 1)),
+    ((2, 1, 1, 1, 2), (2, 1)), ((1, 2, 0), (0, 3)), ((2, 0, 3), (3, 2)), ((2, 2, 3), (3, 0)),
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Data, Shape, describe, result_dtype, shape_of
 from ..core.families import Bilinear
 from ..core.sampling import Sample, floats
@@ -258,10 +258,9 @@ def _check_weight(weight: Any, groups: int, rank: int) -> None:
             f"the weight of a {rank}-d convolution has {rank + 2} dimensions",
             expected=f"(O, C/groups, {', '.join(('kh', 'kw')[2 - rank :])})",
             got=describe(weight),
-            at=user_line(),
         )
     if not isinstance(groups, int) or groups < 1:
-        raise ArgumentError("groups must be a positive integer", got=repr(groups), at=user_line())
+        raise ArgumentError("groups must be a positive integer", got=repr(groups))
 
 
 def _finished(y: V, bias: Any, rank: int, single: bool) -> V:
@@ -273,7 +272,6 @@ def _finished(y: V, bias: Any, rank: int, single: bool) -> V:
                 "the bias of a convolution has one number for each output channel",
                 expected=f"({outputs},)",
                 got=describe(bias),
-                at=user_line(),
             )
         y = arithmetic.add(y, movement.reshape(bias, (-1, *(1,) * rank)))
     return movement.squeeze(y, 0) if single else y
@@ -338,7 +336,6 @@ def _convolve_transposed(
             "output_padding only settles which of several sizes is meant",
             expected="less than the stride or the dilation",
             got=f"output_padding={extra}, stride={w.stride}, dilation={w.dilation}",
-            at=user_line(),
         )
     single = len(shape_of(x)) == rank + 1
     if single:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Data, normalize_axis, shape_of
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
@@ -82,7 +82,6 @@ def diagonal(x: V, offset: int = 0, dim0: int = 0, dim1: int = 1) -> V:
         raise ShapeError(
             "a diagonal needs two different axes",
             got=f"dim0 {dim0} and dim1 {dim1} of {shape}",
-            at=user_line(),
         )
     rest = [axis for axis in range(len(shape)) if axis not in (a, b)]
     y: Any = movement.permute(x, (*rest, a, b))
@@ -101,7 +100,7 @@ def diag(x: V, diagonal: int = 0) -> V:
     if len(shape) == 2:
         return _diagonal(x, diagonal)
     if len(shape) != 1:
-        raise ShapeError("diag needs a vector or a matrix", got=str(shape), at=user_line())
+        raise ShapeError("diag needs a vector or a matrix", got=str(shape))
     n = shape[0] + abs(diagonal)
     rows = np.arange(shape[0]) + max(-diagonal, 0)
     source: Any = x
@@ -119,9 +118,7 @@ def nonzero(x: V) -> V:
     [[1], [2]]
     """
     if not keys.is_concrete(x):
-        raise ArgumentError(
-            "the number of elements that are not zero is not known while tracing", at=user_line()
-        )
+        raise ArgumentError("the number of elements that are not zero is not known while tracing")
     places = np.argwhere(keys.numbers(x))
     found: Any = x.result_class.wrap(places) if isinstance(x, Value) else places
     return found  # type: ignore[no-any-return]  # of the type of x

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
-from ..core.aval import Aval, Axes, Data, describe, normalize_axis, result_dtype, shape_of
+from ..core.apply import apply
+from ..core.aval import SCALARS, Aval, Axes, Data, describe, normalize_axis, result_dtype, shape_of
 from ..core.families import Bilinear
 from ..core.sampling import Sample, floats
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from . import diagonals, movement, reduce
 
 V = TypeVar("V")
@@ -142,9 +142,7 @@ def canonical(a: str, b: str, out: str) -> str:
     """
     seen = dict.fromkeys(a + b)
     if len(seen) > len(_LETTERS):
-        raise ArgumentError(
-            "a contraction takes at most 52 different labels", got=f"{len(seen)}", at=user_line()
-        )
+        raise ArgumentError("a contraction takes at most 52 different labels", got=f"{len(seen)}")
     names = str.maketrans(dict(zip(seen, _LETTERS, strict=False)))
     return f"{a},{b}->{out}".translate(names)
 
@@ -158,7 +156,8 @@ def einsum(equation: str, *operands: Any) -> Any:
     Labels that the part after ``->`` lacks are summed over. A label twice in one operand takes its
     diagonal; ``...`` stands for further axes, which broadcast; without ``->`` the result has the
     labels that appear once, in alphabetical order. Axes of size one broadcast. More than two
-    operands are contracted in pairs, the pair with the smallest result first.
+    operands are contracted in pairs, the pair with the smallest result first. They may come as one
+    list, too.
 
     Raises ArgumentError for a malformed equation, ShapeError for operands that do not fit it.
 
@@ -168,6 +167,15 @@ def einsum(equation: str, *operands: Any) -> Any:
     >>> einsum("ii", a)
     tensor(5.)
     """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    for x in operands:
+        if type(x) not in SCALARS and getattr(x, "shape", None) is None:
+            raise DTypeError(
+                "einsum takes tensors, arrays and numbers",
+                got=type(x).__name__,
+                hint="make it a tensor first: chainrule.tensor(x)",
+            )
     inputs, out = _parse(equation, tuple(len(shape_of(x)) for x in operands))
     sizes = _sizes(equation, inputs, operands)
     terms = [_distinct(x, names, sizes) for x, names in zip(operands, inputs, strict=True)]
@@ -201,7 +209,6 @@ def _parse(equation: str, ndims: tuple[int, ...]) -> tuple[tuple[str, ...], str]
                 f"einsum({equation!r}): a term does not name the axes of its operand",
                 expected=f"{n} labels for an operand of {n} dimensions",
                 got=t or "none",
-                at=user_line(),
             )
     rest = "".join(chr(_SPARE + i) for i in range(max(extra, default=0)))
     inputs = tuple(
@@ -217,9 +224,7 @@ def _parse(equation: str, ndims: tuple[int, ...]) -> tuple[tuple[str, ...], str]
 
 
 def _malformed(equation: str, expected: str) -> ArgumentError:
-    return ArgumentError(
-        "einsum cannot read its equation", expected=expected, got=repr(equation), at=user_line()
-    )
+    return ArgumentError("einsum cannot read its equation", expected=expected, got=repr(equation))
 
 
 def _sizes(equation: str, inputs: Sequence[str], operands: Sequence[Any]) -> dict[str, int]:
@@ -234,7 +239,6 @@ def _sizes(equation: str, inputs: Sequence[str], operands: Sequence[Any]) -> dic
                     f"einsum({equation!r}): axes with one label differ in size",
                     expected=f"size {sizes[c]} for {c if ord(c) < _SPARE else '...'}",
                     got="   ".join(map(describe, operands)),
-                    at=user_line(),
                 )
     return sizes
 
@@ -250,7 +254,6 @@ def _distinct(x: Any, names: str, sizes: dict[str, int]) -> Term:
                     f"einsum: the axes {c}{c} of one operand have no diagonal",
                     expected="equal sizes",
                     got=describe(x),
-                    at=user_line(),
                 )
             x = diagonals.diagonal(x, 0, i, j)
             names = names[:i] + names[i + 1 : j] + names[j + 1 :] + c
@@ -327,7 +330,6 @@ def tensordot(a: V, b: Any, dims: int | Sequence[Any] = 2) -> V:
                 "tensordot contracts axes that both operands have",
                 expected=f"0 <= dims <= {min(m, n)}",
                 got=str(dims),
-                at=user_line(),
             )
         chosen: tuple[Any, Any] = (tuple(range(m - dims, m)), tuple(range(dims)))
     else:
@@ -337,9 +339,7 @@ def tensordot(a: V, b: Any, dims: int | Sequence[Any] = 2) -> V:
         for axes, k in zip(chosen, (m, n), strict=True)
     )
     if len(left) != len(right):
-        raise ShapeError(
-            "tensordot contracts axes in pairs", got=f"{left} and {right}", at=user_line()
-        )
+        raise ShapeError("tensordot contracts axes in pairs", got=f"{left} and {right}")
     names_a = [chr(_SPARE + i) for i in range(m)]
     names_b = [chr(_SPARE + m + j) for j in range(n)]
     for i, j in zip(left, right, strict=True):

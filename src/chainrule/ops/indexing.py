@@ -13,8 +13,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
-from ..core.aval import SCALARS, Aval, Data, Shape, broadcast_shapes, normalize_axis, shape_of
+from ..core.apply import apply
+from ..core.aval import (
+    SCALARS,
+    Aval,
+    Data,
+    Shape,
+    broadcast_shapes,
+    describe,
+    normalize_axis,
+    shape_of,
+)
 from ..core.families import Linear
 from ..core.op import Active, Cotangents, Needs, Op
 from ..core.sampling import Draw, Sample, floats, ints
@@ -47,10 +56,9 @@ class Index(Linear):
                 return x.take(arrays[0], axis)
             return x[keys.numpy_key(self.pattern, arrays)]
         except IndexError as error:
-            self.infer(*xs)
-            raise IndexRangeError(
-                str(error), got="   ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
-            ) from error
+            words = str(error)
+        self.infer(*xs)  # says more, if it can
+        raise IndexRangeError(words, got="   ".join(map(describe, arrays)))
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(IndexSum(self.pattern, x.shape), ct, *constants)
@@ -140,9 +148,11 @@ class IndexUpdate(Op):
         try:
             y[keys.numpy_key(self.pattern, arrays)] = v
         except IndexError as error:
-            self.infer(*xs)
-            raise IndexRangeError(str(error)) from error
-        return y
+            words = str(error)
+        else:
+            return y
+        self.infer(*xs)  # says more, if it can
+        raise IndexRangeError(words, got="   ".join(map(describe, arrays)))
 
     def vjp(self, ct: Data, xs: Sequence[Data], y: Data, active: Active) -> Cotangents:
         arrays = xs[2:]
@@ -384,6 +394,6 @@ def index_add(x: V, dim: int, index: Any, source: Any) -> V:
     key = (*(slice(None),) * axis, np.asarray(index) if isinstance(index, list) else index)
     pattern, arrays, _ = keys.parse(key, shape)
     if pattern.count(ARRAY) != 1:
-        raise ShapeError("index_add needs a vector of integers", got=str(index), at=user_line())
+        raise ShapeError("index_add needs a vector of integers", got=str(index))
     result: Any = apply(IndexSum(pattern, shape), source, *arrays)
     return x + result  # type: ignore[no-any-return]  # of the type of x

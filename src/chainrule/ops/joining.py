@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Data, Shape, normalize_axis, result_dtype, shape_of
 from ..core.families import Linear
 from ..core.op import NOTHING, Active, Cotangents, Op
@@ -145,7 +145,7 @@ def stack(tensors: Sequence[V], dim: int = 0) -> V:
 def _some(tensors: Sequence[V], name: str) -> list[V]:
     found = list(tensors)
     if not found:
-        raise ArgumentError(f"{name} needs at least one tensor", got="none", at=user_line())
+        raise ArgumentError(f"{name} needs at least one tensor", got="none")
     return found
 
 
@@ -165,8 +165,8 @@ class Split(Linear):
         if len(shape) <= axis or shape[axis] != sum(self.sizes):
             raise ShapeError(
                 "split needs sizes that add up to the axis",
-                expected=f"{sum(self.sizes)} elements along axis {axis}",
-                got=str(shape),
+                expected=f"sizes of {(*shape, 0)[axis]} in all, for axis {axis} of {shape}",
+                got=f"{self.sizes}, {sum(self.sizes)} in all",
             )
         return tuple(Aval((*shape[:axis], n, *shape[axis + 1 :]), xs[0].dtype) for n in self.sizes)
 
@@ -250,23 +250,26 @@ def split(x: V, size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[V,
     if isinstance(size_or_sections, (int, np.integer)):
         size = int(size_or_sections)
         if size <= 0:
-            raise ArgumentError("split needs a positive size", got=str(size), at=user_line())
+            raise ArgumentError("split needs a positive size", got=str(size))
         sizes = tuple(min(size, n - start) for start in range(0, n, size)) or (0,)
     else:
         sizes = movement.dims((size_or_sections,))
         if not sizes or min(sizes) < 0:
-            raise ArgumentError("split needs sizes of zero or more", got=str(sizes), at=user_line())
+            raise ArgumentError("split needs sizes of zero or more", got=str(sizes))
     parts: Any = apply(Split(axis, sizes), x)
     return parts  # type: ignore[no-any-return]  # an op with several outputs returns a tuple
 
 
 def chunk(x: V, chunks: int, dim: int = 0) -> tuple[V, ...]:
-    """x cut along `dim` into at most `chunks` parts of equal size, the last one smaller."""
+    """x cut along `dim` into at most `chunks` parts of equal size, the last one smaller.
+
+    An empty axis gives `chunks` empty parts, as in PyTorch.
+    """
     if chunks <= 0:
-        raise ArgumentError("chunk needs a positive number", got=str(chunks), at=user_line())
+        raise ArgumentError("chunk needs a positive number", got=str(chunks))
     shape = shape_of(x)
     n = shape[normalize_axis(dim, len(shape))] if shape else 1
-    return split(x, max(-(-n // chunks), 1), dim)
+    return split(x, -(-n // chunks) if n else [0] * chunks, dim)
 
 
 def unbind(x: V, dim: int = 0) -> tuple[V, ...]:
@@ -277,7 +280,7 @@ def unbind(x: V, dim: int = 0) -> tuple[V, ...]:
     """
     shape = shape_of(x)
     if not shape:
-        raise ShapeError("a number has no axis to unbind", got="shape ()", at=user_line())
+        raise ShapeError("a number has no axis to unbind", got="shape ()")
     axis = normalize_axis(dim, len(shape))
     if shape[axis] == 0:
         return ()
@@ -293,7 +296,7 @@ def tile(x: V, *reps: movement.Sizes) -> V:
     """
     times = movement.dims(reps)
     if times and min(times) < 0:
-        raise ArgumentError("tile needs counts of zero or more", got=str(times), at=user_line())
+        raise ArgumentError("tile needs counts of zero or more", got=str(times))
     shape = shape_of(x)
     ndim = max(len(shape), len(times))
     shape = (1,) * (ndim - len(shape)) + tuple(shape)

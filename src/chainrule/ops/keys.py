@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..core.apply import user_line
 from ..core.aval import Axes, Shape, broadcast_shapes, describe
 from ..core.value import Value
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
@@ -49,12 +48,11 @@ def parse(key: Any, shape: Shape) -> Parsed:
             "too many indices",
             expected=f"at most {len(shape)} for shape {shape}",
             got=str(consumed),
-            at=user_line(),
         )
     rest = len(shape) - consumed
     ellipses = sum(item is Ellipsis for item in items)
     if ellipses > 1:
-        raise IndexRangeError("an index can have only one ellipsis ('...')", at=user_line())
+        raise IndexRangeError("an index can have only one ellipsis ('...')")
     if not ellipses:
         items = [*items, *[slice(None)] * rest]
         rest = 0
@@ -95,7 +93,6 @@ def within(index: int, n: int, axis: int) -> int:
             f"index out of range along axis {axis}",
             expected=f"{-n} <= index < {n}" if n else "an axis that is not empty",
             got=str(index),
-            at=user_line(),
         )
     return index + n if index < 0 else index
 
@@ -104,7 +101,7 @@ def _span(item: slice, n: int) -> tuple[int, int, int]:
     try:
         found = range(*item.indices(n))
     except (TypeError, ValueError) as error:
-        raise DTypeError(f"cannot slice with {item}: {error}", at=user_line()) from error
+        raise DTypeError(f"cannot slice with {item}: {error}") from None
     return (found.start, len(found), found.step) if found else (0, 0, 1)
 
 
@@ -148,7 +145,7 @@ def _index_array(array: Any) -> Any:
         if array.ndim == 0:
             return int(numbers(array))
         if array.dtype == np.uint64 and numbers(array).max(initial=0) > np.iinfo(np.int64).max:
-            raise IndexRangeError("index out of range", got="2**63 or more", at=user_line())
+            raise IndexRangeError("index out of range", got="2**63 or more")
     return array
 
 
@@ -157,7 +154,6 @@ def _no_index(got: str) -> DTypeError:
         "this is not an index",
         expected="integers, slices, ..., None, and integer or boolean arrays",
         got=got,
-        at=user_line(),
     )
 
 
@@ -184,13 +180,11 @@ def check_mask(mask: Any, shape: Shape, axis: int) -> None:
             "a boolean index must have the shape of the axes it selects from",
             expected=f"{shape} from axis {axis} on",
             got=str(tuple(mask.shape)),
-            at=user_line(),
         )
     if not is_concrete(mask):
         raise ArgumentError(
             "the number of elements that a mask selects is not known while tracing",
             hint="use where(mask, x, 0), or assign with x[mask] = number",
-            at=user_line(),
         )
 
 

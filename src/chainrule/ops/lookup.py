@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Data, DType, Shape, broadcast_shapes, normalize_axis, shape_of
 from ..core.families import Constant, Linear
 from ..core.op import Needs
@@ -165,7 +165,6 @@ def take_along_dim(x: V, indices: Any, dim: int | None = None) -> V:
             "take_along_dim needs indices with as many axes as its operand",
             expected=f"{len(shape)} axes",
             got=f"x of {shape}, indices of {wanted}",
-            at=user_line(),
         )
     axis = normalize_axis(dim, len(shape))
     around = broadcast_shapes(_with_size(shape, axis, 1), _with_size(wanted, axis, 1))
@@ -194,7 +193,6 @@ def scatter_add(x: V, dim: int, index: Any, src: Any) -> V:
             "scatter_add needs a value for each number",
             expected=f"src of at least {wanted}",
             got=str(given),
-            at=user_line(),
         )
     if given != wanted:
         src = src[tuple(slice(0, n) for n in wanted)]
@@ -301,7 +299,6 @@ def embedding(index: Any, weight: V, padding_idx: int | None = None) -> V:
             "padding_idx is not a row",
             expected=f"{-rows} <= padding_idx < {rows}",
             got=str(padding_idx),
-            at=user_line(),
         )
     return apply(Embedding(int(padding_idx) % rows), weight, _as_index(index))
 
@@ -344,12 +341,10 @@ def one_hot(index: V, num_classes: int = -1, *, dtype: Any = np.int64) -> V:
     if num_classes == -1:
         if not keys.is_concrete(numbered) or keys.numbers(numbered).size == 0:
             raise ArgumentError(
-                "one_hot cannot tell the number of classes", hint="pass num_classes", at=user_line()
+                "one_hot cannot tell the number of classes", hint="pass num_classes"
             )
         num_classes = int(keys.numbers(numbered).max()) + 1
     if num_classes < 1:
-        raise ArgumentError(
-            "one_hot needs a positive number of classes", got=str(num_classes), at=user_line()
-        )
+        raise ArgumentError("one_hot needs a positive number of classes", got=str(num_classes))
     codes: V = apply(OneHot(int(num_classes), np.dtype(dtype)), numbered)
     return codes

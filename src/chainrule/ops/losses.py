@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
-from ..core.aval import Aval, Data, describe, shape_of
+from ..core.apply import apply
+from ..core.aval import Aval, Data, Shape, describe, shape_of
 from ..core.families import Elementwise, Fused
 from ..core.op import INPUTS, Active, Cotangents, Needs
 from ..core.sampling import Draw, Sample, floats, ints
@@ -213,11 +213,23 @@ def _check_labels(labels: Any, classes: int) -> None:
         )
 
 
+def check_batch(shape: Shape) -> None:
+    """Raise ShapeError for the mean of no losses: NaN would spoil all that is trained with it."""
+    if 0 in shape:
+        raise ShapeError(
+            "a mean over an empty batch",
+            expected="at least one element",
+            got=f"losses of shape {tuple(shape)}",
+            hint='leave empty batches out, or take reduction="sum"',
+        )
+
+
 def _reduced(loss: V, reduction: str, divisor: Any = None) -> V:
     if reduction == "none":
         return loss
     if reduction == "sum":
         return reduce.sum(loss)
+    check_batch(shape_of(loss))
     return reduce.mean(loss) if divisor is None else arithmetic.div(reduce.sum(loss), divisor)
 
 
@@ -225,7 +237,6 @@ def _check_reduction(reduction: str) -> None:
     if reduction not in REDUCTIONS:
         raise ArgumentError(
             "unknown reduction", expected='"mean", "sum" or "none"', got=repr(reduction),
-            at=user_line(),
         )  # fmt: skip
 
 
@@ -255,10 +266,11 @@ def cross_entropy(
     q, for -Σ_c q_c log softmax(x)_c. `weight` (C) weighs classes; the mean over labels is the sum
     divided by that of their weights, over probabilities by the number of rows. Rows with label
     `ignore_index` do not count. With `label_smoothing` ε the target becomes (1-ε) q + ε/C.
-    Finite for scores of ±1e38. The mean over no rows is NaN.
+    Finite for scores of ±1e38. If all labels are ignored, the mean is NaN.
 
     Raises IndexRangeError for a label that is no class, ShapeError and DTypeError for targets that
-    do not fit, ArgumentError for an unknown reduction or a smoothing outside 0 … 1.
+    do not fit, ShapeError for the mean of an empty batch, ArgumentError for an unknown reduction or
+    a smoothing outside 0 … 1.
 
     Source: Szegedy et al. 2016, "Rethinking the Inception architecture", section 7 (smoothing).
 
@@ -269,7 +281,6 @@ def cross_entropy(
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError(
             "label_smoothing is a share", expected="0 to 1", got=str(label_smoothing),
-            at=user_line(),
         )  # fmt: skip
     logits = reduce.as_float(logits)
     target = target if getattr(target, "dtype", None) is not None else np.asarray(target)
@@ -277,6 +288,8 @@ def cross_entropy(
         weight = movement.cast(weight, logits.dtype)  # type: ignore[attr-defined]  # V has a dtype
     if target.dtype.kind == "f" and shape_of(target) == shape_of(logits) != ():
         return _soft_cross_entropy(logits, target, weight, reduction, label_smoothing)
+    if reduction == "mean":
+        check_batch(shape_of(target))
     op = CrossEntropy(int(ignore_index), reduction, float(label_smoothing))
     operands = (target,) if weight is None else (target, weight)
     outputs: Any = apply(op, logits, *operands)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Axes, Data, Shape
 from ..core.families import Fused
 from ..core.op import BOTH, Active, Cotangents
@@ -216,7 +216,5 @@ def norm(x: V, p: float | str | None = 2.0, dim: reduce.Dim = None, keepdim: boo
     """
     order = 2.0 if p in (None, "fro") else p
     if not isinstance(order, (int, float)):
-        raise ArgumentError(
-            "no such norm", expected="a number, inf or 'fro'", got=f"p={p!r}", at=user_line()
-        )
+        raise ArgumentError("no such norm", expected="a number, inf or 'fro'", got=f"p={p!r}")
     return apply(Norm(reduce.axes_of(x, dim), keepdim, float(order)), reduce.as_float(x))

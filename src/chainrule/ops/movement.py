@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Axes, Data, DType, Shape, normalize_axis, shape_of
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
@@ -86,7 +86,6 @@ def cast(x: V, dtype: Any) -> V:
             "cannot cast to this element type",
             expected="a boolean, integer or real floating-point dtype in native byte order",
             got=repr(dtype),
-            at=user_line(),
         )
     return apply(Cast(chosen), x)
 
@@ -152,7 +151,6 @@ def _no_reshape(before: Shape, after: Sequence[int]) -> ShapeError:
         "reshape keeps the number of elements",
         expected=f"a shape of {math.prod(before)} elements, at most one size -1",
         got=f"{tuple(before)} to {tuple(after)}",
-        at=user_line(),
     )
 
 
@@ -216,7 +214,6 @@ def flatten(x: V, start_dim: int = 0, end_dim: int = -1) -> V:
         raise ShapeError(
             "flatten needs start_dim before end_dim",
             got=f"start_dim {start_dim}, end_dim {end_dim} of {len(shape)} dimensions",
-            at=user_line(),
         )
     merged = math.prod(shape[first : last + 1])
     return reshape(x, (*shape[:first], merged, *shape[last + 1 :]))
@@ -287,7 +284,6 @@ def permute(x: V, *axes: Sizes) -> V:
             "permute needs every axis once",
             expected=f"the numbers 0 … {ndim - 1} in some order",
             got=str(wanted),
-            at=user_line(),
         )
     return apply(Permute(order), x)
 
@@ -310,7 +306,6 @@ def movedim(x: V, source: Sizes, destination: Sizes) -> V:
         raise ShapeError(
             "movedim needs as many distinct sources as destinations",
             got=f"source {source}, destination {destination}",
-            at=user_line(),
         )
     order = [a for a in range(ndim) if a not in origin]
     for place, axis in sorted(zip(target, origin, strict=True)):
@@ -332,8 +327,8 @@ class Expand(Linear):
         if lead < 0 or any(n not in (1, m) for n, m in zip(before, self.shape[lead:], strict=True)):
             raise ShapeError(
                 "expand repeats axes of size one only",
-                expected=f"sizes, counted from the last, equal to those of {self.shape} or one",
-                got=str(tuple(before)),
+                expected=f"the sizes of {before}, counted from the last, others where it has 1",
+                got=str(self.shape),
             )
         return Aval(self.shape, xs[0].dtype)
 
@@ -385,7 +380,7 @@ def expand(x: V, *shape: Sizes) -> V:
             before[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(wanted)
         )
     if any(n < 0 for n in wanted):
-        raise ShapeError("expand needs sizes of zero or more", got=str(dims(shape)), at=user_line())
+        raise ShapeError("expand needs sizes of zero or more", got=str(dims(shape)))
     return apply(Expand(wanted), x)
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Axes, Data, Shape, describe, result_dtype, shape_of
 from ..core.families import Fused
 from ..core.op import Active, Cotangents, Needs
@@ -252,7 +252,6 @@ def layer_norm(
             "layer_norm needs operands that end with normalized_shape",
             expected=f"x (…, {', '.join(map(str, own))}), weight and bias {own}",
             got="   ".join(describe(p) for p in (x, *given)),
-            at=user_line(),
         )
     operands = given if weight is not None else []
     outputs: Any = apply(LayerNorm(len(own), float(eps)), x, *operands)
@@ -274,7 +273,7 @@ def batch_norm_stats(
     new = (1 - momentum) old + momentum · of the batch, with the unbiased variance; None if there is
     no old one. They carry no derivative. Raises ShapeError for fewer than two values a channel.
     """
-    _check(x, running_mean, running_var, weight, bias)
+    _check_channels(x, running_mean, running_var, weight, bias)
     operands = [] if weight is None else [weight] if bias is None else [weight, bias]
     outputs: Any = apply(BatchNorm(float(eps)), x, *operands)
     y, mean, var = outputs
@@ -313,18 +312,10 @@ def batch_norm(
     """
     if training or running_mean is None or running_var is None:
         return batch_norm_stats(x, None, None, weight, bias, momentum, eps)[0]
-    _check(x, running_mean, running_var, weight, bias)
+    _check_channels(x, running_mean, running_var, weight, bias)
     ndim = len(shape_of(x))
     scale = elementwise.rsqrt(running_var + eps)
     if weight is not None:
         scale = scale * weight
     y: Any = (x - _beside(running_mean, ndim)) * _beside(scale, ndim)
     return y if bias is None else y + _beside(bias, ndim)  # type: ignore[no-any-return]
-
-
-def _check(*operands: Any) -> None:
-    try:
-        _check_channels(*operands)
-    except ShapeError as error:
-        error.at = user_line()
-        raise

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Data, Shape
 from ..core.families import Constant, Fused, Linear
 from ..core.op import OUTPUT, Active, Cotangents
@@ -280,7 +280,6 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
             "topk asks for more elements than there are",
             expected=f"0 <= k <= {size}",
             got=f"k={k} of shape {tuple(x.shape)}, dim={dim}",
-            at=user_line(),
         )
     in_order = sort(x, dim, descending=largest)
     if axis is None:

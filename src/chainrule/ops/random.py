@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import config
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, DType, Shape, shape_of
 from ..core.families import Constant
 from ..core.sampling import Draw, Sample
-from ..core.value import Value, make_leaf
-from ..errors import ArgumentError, CheckpointError, ShapeError
+from ..core.value import Value, make_leaf, tape
+from ..errors import ArgumentError, CheckpointError, ShapeError, TracingError
 from . import arithmetic, comparison, movement, philox, selection
+from .draws import Pair, handed_out
 
 V = TypeVar("V")
 
@@ -53,7 +54,12 @@ class Generator:
         self._counter = 0
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start the sequence of this seed; returns the generator."""
+        """Start the sequence of this seed; returns the generator.
+
+        Raises TracingError in a trace: its graph continues the sequence that is there when it runs.
+        """
+        if tape.graph is not None:
+            raise TracingError("a generator cannot be seeded in a trace")
         with self._lock:
             self._key = int(seed) & _MASK
             self._counter = 0
@@ -63,8 +69,18 @@ class Generator:
         """The seed, modulo 2⁶⁴."""
         return self._key
 
-    def next(self, blocks: int) -> tuple[Any, Any]:
-        """Reserve `blocks` blocks: the key and the number of the first block, both uint64."""
+    def next(self, blocks: int) -> Pair:
+        """Reserve `blocks` blocks: the key and the number of the first block, both uint64.
+
+        In a trace they are inputs of the graph, so that each run draws new numbers.
+        """
+        traced = tape.graph
+        return handed_out(
+            lambda: self.reserve(blocks) if traced is None else traced.draw(self, blocks)
+        )
+
+    def reserve(self, blocks: int) -> Pair:
+        """What ``next`` returns, as arrays, in a trace too."""
         with self._lock:
             first = self._counter
             self._counter = (first + int(blocks)) & _MASK
@@ -104,7 +120,9 @@ def manual_seed(seed: int) -> Generator:
     >>> bool((rand(2) == a).all())
     True
     """
-    return default_generator.manual_seed(seed)
+    if not isinstance(seed, (int, np.integer)):
+        raise ArgumentError("a seed is an integer", got=repr(seed))
+    return default_generator.manual_seed(int(seed))
 
 
 # Ops ----------------------------------------------------------------------------------------------
@@ -232,7 +250,7 @@ def _leaf(value: Any, requires_grad: bool) -> Any:
 def _size(sizes: Sequence[Any]) -> Shape:
     shape = movement.dims(sizes)
     if any(n < 0 for n in shape):
-        raise ShapeError("sizes cannot be negative", got=str(shape), at=user_line())
+        raise ShapeError("sizes cannot be negative", got=str(shape))
     return shape
 
 
@@ -242,7 +260,6 @@ def _float(dtype: Any) -> DType:
         raise ArgumentError(
             "random floating-point numbers come in float16, float32 and float64",
             got=str(chosen),
-            at=user_line(),
         )
     return chosen
 
@@ -293,29 +310,37 @@ def normal(
 ) -> Any:
     """Normal numbers of the given mean and standard deviation."""
     if std < 0:
-        raise ArgumentError("a standard deviation is not negative", got=str(std), at=user_line())
+        raise ArgumentError("a standard deviation is not negative", got=str(std))
     return randn(size, dtype=dtype, generator=generator) * float(std) + float(mean)
 
 
 def randint(
     low: int,
-    high: int | None = None,
-    size: movement.Sizes = (),
+    high: int | movement.Sizes | None = None,
+    size: movement.Sizes | None = None,
     *,
     dtype: Any = np.int64,
     generator: Generator | None = None,
 ) -> Any:
     """Integers uniform on low … high-1; with one bound, on 0 … bound-1.
 
+    Takes ``randint(high, size)`` too if `size` is a tuple or a list, as PyTorch does.
     Raises ArgumentError if there is none, or if they do not fit the dtype.
+
+    >>> randint(10, (2, 3)).shape
+    (2, 3)
     """
+    if isinstance(high, (tuple, list)) and size is None:
+        high, size = None, high
     low, high = (0, low) if high is None else (low, high)
+    if not (isinstance(low, (int, np.integer)) and isinstance(high, (int, np.integer))):
+        raise ArgumentError("randint needs integer bounds", got=f"low {low!r}, high {high!r}")
+    size = () if size is None else size
     limits = np.iinfo(dtype)
     if not limits.min <= low < high <= limits.max + 1:
         raise ArgumentError(
             "randint needs low < high within the range of its dtype",
             got=f"low {low}, high {high}, {np.dtype(dtype)}",
-            at=user_line(),
         )
     return _draw(RandomInteger(_size((size,)), np.dtype(dtype), int(low), int(high)), generator)
 
@@ -365,16 +390,14 @@ def feature_dropout(
     """
     shape = shape_of(x)
     if len(shape) < 2:
-        raise ShapeError("feature_dropout needs (N, C, …)", got=str(shape), at=user_line())
+        raise ShapeError("feature_dropout needs (N, C, …)", got=str(shape))
     return _dropped(x, p, training, (*shape[:2], *(1,) * (len(shape) - 2)), generator)
 
 
 def _dropped(x: V, p: float, training: bool, shape: Shape, generator: Generator | None) -> V:
     """x times a random mask of `shape`, which broadcasts to that of x."""
     if not 0.0 <= p <= 1.0:
-        raise ArgumentError(
-            "dropout needs a probability", expected="0 <= p <= 1", got=str(p), at=user_line()
-        )
+        raise ArgumentError("dropout needs a probability", expected="0 <= p <= 1", got=str(p))
     if not training or p == 0.0:
         return movement.identity(x)
     source: Any = x

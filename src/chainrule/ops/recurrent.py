@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import describe, shape_of
 from ..errors import ArgumentError, ShapeError
 from . import contract, elman, gated_recurrent, long_short_term
@@ -85,7 +85,6 @@ def rnn(
             "unknown nonlinearity",
             expected='"tanh" or "relu"',
             got=repr(nonlinearity),
-            at=user_line(),
         )
     z = _projected("rnn", x, w_ih, _sum(b_ih, b_hh))
     out: Any = apply(elman.RNN(nonlinearity), z, h0, w_hh)
@@ -100,7 +99,6 @@ def _projected(name: str, x: V, w: Any, b: Any) -> Any:
             f"{name} needs a batch of sequences, and weights for their features",
             expected="x (T, N, I), w_ih (gates·H, I)",
             got=f"x: {describe(x)}   w_ih: {describe(w)}",
-            at=user_line(),
         )
     return contract.linear(x, w, b)
 

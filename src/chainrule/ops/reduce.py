@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import config
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import (
     Aval,
     Axes,
@@ -30,7 +30,7 @@ from ..core.aval import (
 from ..core.families import Constant, Fused, Linear
 from ..core.op import BOTH, Active, Cotangents, Op
 from ..core.sampling import Sample, bools, distinct, floats
-from ..errors import ChainruleError, DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError
 from . import arithmetic, elementwise, movement, ordering
 
 __all__ = ["all", "amax", "amin", "any", "logsumexp", "max", "mean", "min", "sum", "sum_to"]
@@ -64,21 +64,15 @@ def axes_of(x: Any, dim: Dim) -> Axes:
 
     Raises IndexRangeError for an axis out of range and ShapeError for one named twice.
     """
-    try:
-        if dim is None:
-            return tuple(range(len(x.shape)))
-        axes = normalize_axes(dim, len(x.shape))
-    except ChainruleError as error:
-        error.at = user_line()
-        raise
-    except AttributeError:
+    shape = getattr(x, "shape", None)
+    if shape is None:
         raise DTypeError(
             "a tensor or an array is expected",
             got=type(x).__name__,
-            at=user_line(),
             hint="make it a tensor first: chainrule.tensor(x)",
-        ) from None
-    return axes if x.shape else ()
+        )
+    axes = normalize_axes(dim, len(shape))
+    return axes if shape else ()
 
 
 def axis_of(x: Any, dim: int) -> int:

@@ -12,13 +12,13 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import SCALARS, Aval, Data, broadcast_shapes, promote, result_dtype, shape_of
 from ..core.families import Elementwise, Unary
 from ..core.op import Active, Cotangents, Needs
 from ..core.sampling import Sample, distinct
 from ..errors import ArgumentError
-from .comparison import ge, gt, le, logical_and, lt
+from . import comparison
 
 V = TypeVar("V")
 
@@ -62,7 +62,7 @@ class Maximum(_Extremum):
     forward: ClassVar[Any] = np.maximum
 
     def wins(self, i: int, xs: Sequence[Data]) -> tuple[Data, Data]:
-        return gt(xs[i], xs[1 - i]), ge(xs[i], xs[1 - i])
+        return comparison.gt(xs[i], xs[1 - i]), comparison.ge(xs[i], xs[1 - i])
 
 
 class Minimum(_Extremum):
@@ -76,7 +76,7 @@ class Minimum(_Extremum):
     forward: ClassVar[Any] = np.minimum
 
     def wins(self, i: int, xs: Sequence[Data]) -> tuple[Data, Data]:
-        return lt(xs[i], xs[1 - i]), le(xs[i], xs[1 - i])
+        return comparison.lt(xs[i], xs[1 - i]), comparison.le(xs[i], xs[1 - i])
 
 
 class Clip(Unary):
@@ -111,8 +111,9 @@ class Clip(Unary):
         """Where x is within the bounds, or at one."""
         low, high = self._bounds
         if low is None:
-            return le(x, high)
-        return ge(x, low) if high is None else logical_and(ge(x, low), le(x, high))
+            return comparison.le(x, high)
+        above = comparison.ge(x, low)
+        return above if high is None else comparison.logical_and(above, comparison.le(x, high))
 
     def slope(self, x: Data, y: Data) -> Data:
         return where(self.inside(x), 1.0, 0.0)
@@ -194,12 +195,14 @@ def clip(x: V, min: Any = None, max: Any = None) -> V:
     tensor([-1.0000,  0.5000,  1.0000])
     """
     if min is None and max is None:
-        raise ArgumentError("clip needs min or max", got="neither", at=user_line())
+        raise ArgumentError("clip needs min or max", got="neither")
     if all(bound is None or type(bound) in SCALARS for bound in (min, max)):
         low = -math.inf if min is None else min
         return apply(Clip(low, math.inf if max is None else max), x)
-    y: Any = x if min is None else where(lt(x, min), min, x)
-    return y if max is None else where(gt(y, max), max, y)  # type: ignore[no-any-return]  # V
+    y: Any = x if min is None else where(comparison.lt(x, min), min, x)
+    if max is not None:
+        y = where(comparison.gt(y, max), max, y)
+    return y  # type: ignore[no-any-return]  # of the type of x
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Axes, Data, Shape, normalize_axes, normalize_axis, shape_of
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
@@ -176,7 +176,6 @@ def roll(x: V, shifts: movement.Sizes, dims: movement.Sizes | None = None) -> V:
         raise ArgumentError(
             "roll needs one shift for each axis",
             got=f"shifts {amounts} along dims {axes}",
-            at=user_line(),
         )
     y: Any = movement.reshape(x, shape)
     for shift, axis in zip(amounts, axes, strict=True):
@@ -260,7 +259,6 @@ def _cut(x: V, pairs: tuple[tuple[int, int], ...]) -> tuple[V, tuple[tuple[int, 
             "pad cannot cut more than there is",
             expected="one pair of widths for each axis, their cuts within its size",
             got=f"widths {pairs} for {tuple(shape)}",
-            at=user_line(),
         )
     kept = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(shape, pairs, strict=True))
     middle: Any = x
@@ -286,23 +284,19 @@ def pad_mode(x: V, widths: Widths, mode: str = "reflect", value: float = 0.0) ->
             "unknown way to pad",
             expected="constant, " + ", ".join(_SOURCES),
             got=repr(mode),
-            at=user_line(),
         )
     shape = shape_of(x)
     if len(widths) != len(shape) or any(min(pair) < 0 for pair in widths):
         raise ShapeError(
             "pad_mode needs one pair of widths, not negative, for each axis",
             got=f"widths {tuple(map(tuple, widths))} for {shape}",
-            at=user_line(),
         )
     y: Any = movement.reshape(x, shape)
     for axis, (before, after) in enumerate(widths):
         if not before and not after:
             continue
         if shape[axis] == 0:
-            raise ShapeError(
-                "nothing to pad an empty axis with", got=f"axis {axis} of {shape}", at=user_line()
-            )
+            raise ShapeError("nothing to pad an empty axis with", got=f"axis {axis} of {shape}")
         places = np.arange(-before, shape[axis] + after)
         y = y[(*(slice(None),) * axis, _SOURCES[mode](places, shape[axis]))]
     return y  # type: ignore[no-any-return]  # of the type of x

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..core.apply import apply, user_line
+from ..core.apply import apply
 from ..core.aval import Aval, Data, Shape, describe, shape_of
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
@@ -80,8 +80,8 @@ class Window(NamedTuple):
             padded = tuple(n + lo + hi for n, (lo, hi) in zip(size, self.padding, strict=True))
             raise ShapeError(
                 "the kernel is larger than its input",
-                expected=f"at least {self.span} along the spatial axes",
-                got=f"{tuple(size)}, with padding {padded}",
+                expected=f"at least {self.span} along the spatial axes, padding included",
+                got=f"{padded}: {tuple(size)} before padding" if self.is_padded else str(padded),
             )
         return out
 
@@ -139,7 +139,6 @@ def ints(name: str, value: Sizes, rank: int, least: int) -> Shape:
             f"{name} must be one number, or one for each of {rank} axes",
             expected=f"numbers of {least} or more",
             got=repr(value),
-            at=user_line(),
         )
     return chosen
 
@@ -160,7 +159,6 @@ def make_window(
                 "padding cannot be read",
                 expected='numbers, "valid", or "same" with stride 1',
                 got=f"padding={padding!r}, stride={s}",
-                at=user_line(),
             )
         total = [b * (a - 1) if padding == "same" else 0 for a, b in zip(k, d, strict=True)]
         pads = tuple((n // 2, n - n // 2) for n in total)
@@ -180,7 +178,6 @@ def spatial(x: Any, window: Window, name: str, least: int) -> Shape:
             f"{name} needs more dimensions",
             expected=f"(…, C, {', '.join('LHWD'[1 - (window.rank == 1) :][: window.rank])})",
             got=describe(x),
-            at=user_line(),
         )
     return tuple(shape[len(shape) - window.rank :])
 
@@ -210,7 +207,6 @@ def pooling_window(
         raise ArgumentError(
             f"the padding of {name} may be at most half its kernel",
             got=f"padding={padding!r}, kernel_size={kernel_size!r}",
-            at=user_line(),
         )
     size = spatial(x, w, name, 1)
     if not ceil_mode:
@@ -383,7 +379,6 @@ def fold(
             "fold needs one column for each window",
             expected=f"(…, C·{w.taps}, {math.prod(out)})",
             got=describe(y),
-            at=user_line(),
         )
     channels = shape[-2] // w.taps
     return apply(Fold(w, size), movement.reshape(y, (*shape[:-2], channels, *w.kernel, *out)))

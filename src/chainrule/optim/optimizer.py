@@ -19,6 +19,7 @@ from .. import ops
 from ..core.aval import SCALARS, Data, describe
 from ..core.value import Value, recording
 from ..errors import ArgumentError, StateError
+from ..nn.module import Module
 from ..tensor import Tensor
 
 Group: TypeAlias = dict[str, Any]
@@ -46,9 +47,19 @@ class Optimizer(ABC):
             raise ArgumentError(
                 "an optimizer takes an iterable of tensors", got=describe(params), hint="write [p]"
             )
+        if isinstance(params, Module) or not isinstance(params, Iterable):
+            raise ArgumentError(
+                "an optimizer takes an iterable of tensors",
+                got=type(params).__name__,
+                hint="pass model.parameters()",
+            )
         given: list[Any] = list(params)
         if not given:
-            raise ArgumentError("an optimizer needs at least one parameter", got="an empty list")
+            raise ArgumentError(
+                "an optimizer needs at least one parameter",
+                got="none",
+                hint="pass model.parameters(), of a model that has some",
+            )
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
@@ -238,6 +249,7 @@ def require_rates(group: Group, *names: str) -> None:
     """Raise ArgumentError unless these hyper-parameters are zero or more."""
     for name in names:
         value = group[name]
+        require(_is_number(value), f"{name}: a number", repr(value))
         require(float(value) >= 0.0, f"{name} >= 0", value)
 
 
@@ -273,6 +285,10 @@ def _same_kind(value: Any, default: Any) -> bool:
             and len(value) == len(default)
             and all(_same_kind(v, d) for v, d in zip(value, default, strict=True))
         )
+    return _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number, Tensor))
 
 

@@ -255,7 +255,7 @@ def check_residuals(case: Case) -> Iterator[Record]:
     assert owner is not None
     assert owner.xs is not None
     needs = case.op.needs
-    dropped = (Aval, type(None), *SCALARS)
+    dropped: tuple[type, ...] = (Aval, type(None), *SCALARS)
     kept = [i for i, x in enumerate(owner.xs) if not isinstance(x, dropped)]
     allowed = range(len(case.inputs)) if needs.inputs is None else needs.inputs
     extra = [i for i in kept if i not in allowed]

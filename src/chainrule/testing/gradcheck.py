@@ -7,12 +7,12 @@ central difference in float64 (``testing.numeric``), relative to the two numbers
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..core.apply import warn
 from ..errors import ArgumentError, GradientCheckError
 from . import numeric
 from .numeric import Comparison
@@ -111,11 +111,10 @@ def _conclude(result: GradcheckResult, raise_on_failure: bool) -> GradcheckResul
         if argument.kinks:
             places = ", ".join(str(list(index)) for index in argument.kinks[:3])
             more = f" and {len(argument.kinks) - 3} more" if len(argument.kinks) > 3 else ""
-            warnings.warn(
+            warn(
                 f"{argument.name} is at a kink at {places}{more}: the slopes from both sides "
                 "differ there, so no gradient is right and none was checked",
                 GradcheckKinkWarning,
-                stacklevel=3,
             )
     if raise_on_failure and not result.ok:
         raise result.error()

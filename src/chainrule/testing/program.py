@@ -118,6 +118,8 @@ class Call(Program):
     """
 
     def __init__(self, fn: Callable[..., Any], inputs: Any) -> None:
+        if not callable(fn):
+            raise ArgumentError("there is no function to check", got=describe_any(fn))
         args = inputs if isinstance(inputs, tuple) else (inputs,)
         self.names, self.arrays = [], []
         self._cells: list[Value] = []

@@ -30,7 +30,6 @@ def draw(spec: Draw, rng: np.random.Generator) -> NDArray[Any]:
         "int": _integers,
         "bool": _booleans,
         "distinct": _distinct,
-        "positive_definite": _positive_definite,
     }
     if spec.kind not in kinds:
         raise ArgumentError("no such kind of draw", expected=", ".join(kinds), got=repr(spec.kind))
@@ -72,8 +71,3 @@ def _distinct(spec: Draw, rng: np.random.Generator) -> Floats:
     rung = max((spec.high - spec.low) / max(n, 1), 2 * _SPACING)
     ladder = spec.low + rung * (np.arange(n) + rng.uniform(0.25, 0.75, n))
     return np.asarray(rng.permutation(ladder).reshape(spec.shape))
-
-
-def _positive_definite(spec: Draw, rng: np.random.Generator) -> Floats:
-    root = rng.uniform(spec.low, spec.high, spec.shape)
-    return np.asarray(root @ np.swapaxes(root, -1, -2) + np.eye(spec.shape[-1]))

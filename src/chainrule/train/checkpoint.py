@@ -58,8 +58,8 @@ def load(
 ) -> dict[str, Any]:
     """Load what ``save`` wrote into a model and an optimizer; returns the saved `state`.
 
-    Names, shapes and the kind of optimizer are checked before anything is changed. With `foreign`,
-    any safetensors file with the model's names and shapes will do.
+    Names, shapes, kinds of number and the kind of optimizer are checked before anything is changed.
+    With `foreign`, any safetensors file with the model's names and shapes will do.
 
     Raises CheckpointError that names the keys and shapes that do not fit, or for a damaged file.
     """
@@ -95,16 +95,21 @@ def _check_fit(model: Module, weights: Arrays) -> None:
     wrong += [
         f"{name}: {describe(a)} for {describe(wanted[name])}"
         for name, a in weights.items()
-        if name in wanted and a.shape != wanted[name].shape
+        if name in wanted and not _is_like(a, wanted[name])
     ]
     if wrong:
         more = f" and {len(wrong) - 6} more" if len(wrong) > 6 else ""
         raise CheckpointError(
             f"the checkpoint does not fit this {type(model).__name__}",
-            expected=f"the {len(wanted)} names and shapes of its state_dict()",
+            expected=f"the {len(wanted)} names, shapes and kinds of number of its state_dict()",
             got="; ".join(wrong[:6]) + more,
             hint="build the model with the settings it was saved with",
         )
+
+
+def _is_like(array: np.ndarray[Any, Any], wanted: Tensor) -> bool:
+    """Whether shapes are equal and the numbers of one kind: a float may be wider than wanted."""
+    return array.shape == wanted.shape and bool(array.dtype.kind == wanted.dtype.kind)
 
 
 def _load_optimizer(optimizer: Optimizer, stored: Stored, slots: Arrays) -> None:

@@ -1,9 +1,9 @@
-"""When a loss is not finite: where the first number went wrong."""
+"""When a loss or a gradient is not finite: where the first number went wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -11,23 +11,52 @@ from ..core.value import recording
 from ..nn.module import Module
 from ..tensor import Tensor
 
+_IN_DATA: Final = "clean the data: no learning rate helps against numbers that are not finite"
+DIVERGED: Final = (
+    "lower the learning rate or clip gradients; the parameters are as before this step"
+)
 
-def first_non_finite(model: Module, inputs: Sequence[Any], target: Any) -> str:
-    """In words: the first of inputs, target, parameters and module outputs that is not finite.
+
+class Finding(NamedTuple):
+    """What is not finite, in words, and what helps."""
+
+    what: str
+    hint: str
+
+
+def first_non_finite(model: Module, inputs: Sequence[Any], target: Any) -> Finding:
+    """The first of inputs, target, parameters and module outputs that is not finite.
 
     The forward pass is run once more, with the same random numbers if the caller has put the
     generator back. Buffers such as running statistics are as before afterwards.
     """
     for i, x in enumerate(inputs):
         if not is_finite(x):
-            return f"input {i} of the batch holds {_worst(x)}"
+            return Finding(f"input {i} of the batch holds {_worst(x)}", _IN_DATA)
     if not is_finite(target):
-        return f"the target of the batch holds {_worst(target)}"
+        return Finding(f"the target of the batch holds {_worst(target)}", _IN_DATA)
     for name, parameter in model.named_parameters():
         if not is_finite(parameter):
-            return f"parameter {name} holds {_worst(parameter)} since the last update"
+            what = f"parameter {name} holds {_worst(parameter)} since the last update"
+            return Finding(what, DIVERGED)
     found = _first_output(model, inputs)
-    return found or "every module's output is finite: it is the loss function itself"
+    return Finding(
+        found or "every module's output is finite: it is the loss function itself", DIVERGED
+    )
+
+
+def first_bad_gradient(model: Module) -> str | None:
+    """In words: the first parameter whose gradient is not finite, or None.
+
+    A gradient's product with itself is one fast pass over it and shows nan and inf; only if that
+    is not finite, which large numbers may cause too, each element is looked at.
+    """
+    for name, parameter in model.named_parameters():
+        grad = parameter.grad
+        if grad is None or np.isfinite(np.vdot(grad.array, grad.array)) or is_finite(grad):
+            continue
+        return f"the gradient of {name} holds {_worst(grad)}"
+    return None
 
 
 def is_finite(x: Any) -> bool:

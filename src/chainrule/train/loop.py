@@ -1,4 +1,8 @@
-"""Trainer: the loop over epochs and batches, with validation, callbacks and a history."""
+"""Trainer: the loop over epochs and batches, with validation, callbacks and a history.
+
+With a seed, a fit gives the same bits each time on the same machine, if NumPy's BLAS, which sums in
+an order of its own, uses the same number of threads (OPENBLAS_NUM_THREADS).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any, Protocol, TypeAlias, final
 import numpy as np
 
 from .. import ops
+from ..core.aval import describe
 from ..core.value import recording
 from ..data.dataset import Dataset, TensorDataset
 from ..data.loader import DataLoader
@@ -23,7 +28,7 @@ from ..optim.optimizer import Optimizer
 from ..optim.plateau import ReduceLROnPlateau
 from ..tensor import Tensor
 from .callbacks import Callback, Fit
-from .diagnosis import first_non_finite
+from .diagnosis import DIVERGED, first_bad_gradient, first_non_finite
 from .history import Epoch, History
 from .interrupt import Interruption
 from .metrics import MeanLoss, Metric, MetricLike, make_metrics
@@ -105,15 +110,17 @@ class Trainer:
         """Train up to epoch number `epochs`; returns the history.
 
         `train` is a DataLoader, or data that are shuffled into batches of `batch_size`. With a
-        `seed`, order and dropout are functions of (seed, epoch): same seed, same bits. A `history`
-        of an earlier fit is continued, and with its seed, a loaded model and optimizer, the result
+        `seed`, order and dropout are functions of (seed, epoch): same seed, same bits, on the same
+        machine with the same number of BLAS threads (OPENBLAS_NUM_THREADS). A `history` of an
+        earlier fit is continued, and with its seed, a loaded model and optimizer, the result
         is the same as if the fit had never stopped. `clip_norm` and `clip_value` limit gradients.
 
         Ctrl-C ends the fit after the step in progress; what was learnt is kept.
 
-        Raises TrainingError for an empty batch and for a loss that is not finite, naming step,
-        batch and the first module whose output is not; the parameters are then those before the
-        step.
+        Raises TrainingError for an empty batch and for a loss or a gradient that is not finite,
+        naming step, batch and the first input, module or parameter to blame; parameters and buffers
+        are then those before the step. Raises ArgumentError for a loss that is not one tensor of
+        one element.
         """
         self.history = history if history is not None else History(seed=seed)
         self.history.stopped = ""
@@ -192,6 +199,7 @@ class _Run:
         self.clip_value = clip_value
         self.display = shown
         self.parameters = list(trainer.model.parameters())
+        self.buffers = list(trainer.model.buffers())
 
     def tell(self, moment: str) -> None:
         """Call all callbacks, in order."""
@@ -236,23 +244,14 @@ class _Run:
         fit, trainer = self.fit, self.trainer
         place = f"step {fit.step + 1}, batch {fit.batch} of epoch {fit.epoch}"
         inputs, target = split_batch(batch, place)
-        numbers = random.default_generator.get_state()
-        trainer.optimizer.zero_grad()
-        outputs = trainer.model(*inputs)
-        loss = trainer.loss(outputs, target)
-        fit.loss = float(loss.item())
-        if not math.isfinite(fit.loss):
-            random.default_generator.set_state(numbers)
-            raise TrainingError(
-                f"the loss is {fit.loss}",
-                expected="a finite loss",
-                got=first_non_finite(trainer.model, inputs, target),
-                at=place,
-                hint="lower the learning rate or pass clip_norm=; the parameters are as they were "
-                "before this step",
-            )
-        loss.backward()
-        self.tell("on_gradients")
+        # Arrays are never written to, so holding the old ones is a snapshot.
+        buffers = [(buffer, buffer.array) for buffer in self.buffers]
+        try:
+            outputs = self._gradients(inputs, target, place)
+        except TrainingError:
+            for buffer, array in buffers:
+                buffer.array = array
+            raise
         if self.clip_norm is not None:
             clip_grad_norm_(self.parameters, self.clip_norm)
         if self.clip_value is not None:
@@ -265,6 +264,37 @@ class _Run:
             metric.update(outputs, target)
         self.display.advance(fit.loss)
         self.tell("on_step_end")
+
+    def _gradients(self, inputs: tuple[Any, ...], target: Any, place: str) -> Any:
+        """Forward and backward; returns the outputs. Raises TrainingError unless all is finite."""
+        fit, trainer = self.fit, self.trainer
+        numbers = random.default_generator.get_state()
+        trainer.optimizer.zero_grad()
+        outputs = trainer.model(*inputs)
+        loss = _checked_loss(trainer.loss(outputs, target))
+        fit.loss = float(loss.item())
+        if not math.isfinite(fit.loss):
+            random.default_generator.set_state(numbers)
+            found = first_non_finite(trainer.model, inputs, target)
+            raise TrainingError(
+                f"the loss is {fit.loss}",
+                expected="a finite loss",
+                got=found.what,
+                at=place,
+                hint=found.hint,
+            )
+        loss.backward()
+        self.tell("on_gradients")
+        bad = first_bad_gradient(trainer.model)
+        if bad is not None:
+            raise TrainingError(
+                "a gradient is not finite",
+                expected="finite gradients",
+                got=bad,
+                at=place,
+                hint=DIVERGED,
+            )
+        return outputs
 
     def _adapt_rate(self, moment: str) -> None:
         schedule = self.trainer.schedule
@@ -298,7 +328,7 @@ def evaluate(
         for number, batch in enumerate(as_loader(data, batch_size, shuffle=False), start=1):
             inputs, target = split_batch(batch, f"evaluation, batch {number}")
             outputs = model(*inputs)
-            mean.add(float(loss(outputs, target).item()), _samples(target))
+            mean.add(float(_checked_loss(loss(outputs, target)).item()), _samples(target))
             for metric in made:
                 metric.update(outputs, target)
     if not mean.count:
@@ -335,6 +365,17 @@ def split_batch(batch: Any, place: str) -> tuple[tuple[Any, ...], Any]:
             at=place,
         )
     return (fields, fields[0]) if len(fields) == 1 else (fields[:-1], fields[-1])
+
+
+def _checked_loss(loss: Any) -> Tensor:
+    if isinstance(loss, Tensor) and loss.array.size == 1:
+        return loss
+    raise ArgumentError(
+        "the loss function must return one number that can be differentiated",
+        expected="a tensor of one element",
+        got=describe(loss) if isinstance(loss, (Tensor, np.ndarray)) else type(loss).__name__,
+        hint="compute it with tensors to the end, and reduce it with mean() or sum()",
+    )
 
 
 def _samples(target: Any) -> int:

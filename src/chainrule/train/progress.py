@@ -1,7 +1,8 @@
-"""The progress bar of a fit: one line for each epoch that ended, a bar for the one in progress."""
+"""The progress of a fit: one line for each epoch that ended, a bar for the one in progress."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -44,6 +45,23 @@ class Silence:
     def close(self) -> None: ...
 
 
+class Lines:
+    """A display on standard error that is no terminal: a plain line for each epoch."""
+
+    def __init__(self) -> None:
+        self._name = ""
+
+    def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
+        self._name = _name(epoch, epochs)
+
+    def advance(self, loss: float) -> None: ...
+
+    def end_epoch(self, seconds: float, metrics: Mapping[str, float]) -> None:
+        print(_line(self._name, seconds, metrics), file=sys.stderr, flush=True)
+
+    def close(self) -> None: ...
+
+
 class Bar:
     """A display on a terminal."""
 
@@ -62,7 +80,7 @@ class Bar:
 
     def start_epoch(self, epoch: int, epochs: int, steps: int | None) -> None:
         self.close()
-        self._name = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
+        self._name = _name(epoch, epochs)
         self._task = self._progress.add_task(self._name, total=steps, loss="…")
         self._progress.start()
 
@@ -72,8 +90,7 @@ class Bar:
 
     def end_epoch(self, seconds: float, metrics: Mapping[str, float]) -> None:
         self.close()
-        told = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        line = f"{self._name}  {seconds:6.1f} s  {told}"
+        line = _line(self._name, seconds, metrics)
         self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
@@ -85,11 +102,20 @@ class Bar:
 
 
 def display(quiet: bool) -> Display:
-    """A bar on the terminal that standard error is, or silence if it is none or `quiet`.
+    """A bar on the terminal that standard error is, plain lines if it is none, silence if `quiet`.
 
     Standard output stays free for results.
     """
     if quiet:
         return Silence()
     console = Console(stderr=True)
-    return Bar(console) if console.is_terminal else Silence()
+    return Bar(console) if console.is_terminal else Lines()
+
+
+def _name(epoch: int, epochs: int) -> str:
+    return f"epoch {epoch:{len(str(epochs))}}/{epochs}"
+
+
+def _line(name: str, seconds: float, metrics: Mapping[str, float]) -> str:
+    told = "  ".join(f"{metric} {value:.4f}" for metric, value in metrics.items())
+    return f"{name}  {seconds:6.1f} s  {told}"

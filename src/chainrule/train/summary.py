@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +21,7 @@ from ..tensor import Tensor
 
 _HEADERS = ("module", "layer", "output shape", "parameters")
 _LONGEST = 38
+_UNBOUNDED = 10_000
 
 
 class Row(NamedTuple):
@@ -50,7 +53,7 @@ class Summary:
     @property
     def total(self) -> str:
         """``34,826 parameters``, and how many of them are trained if not all are."""
-        text = f"{self.parameters:,} parameters"
+        text = f"{self.parameters:,} parameter{'s' * (self.parameters != 1)}"
         return text if self.trainable == self.parameters else f"{text}, {self.trainable:,} trained"
 
     def __str__(self) -> str:
@@ -63,11 +66,25 @@ class Summary:
         rule = "─" * len(text[0])
         return "\n".join([self.title, rule, text[0], rule, *text[1:], rule, self.total])
 
-    def __rich__(self) -> Table:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, or as much of it as there is room for: kind of layer, shape, parameters."""
+        whole = self._table(_HEADERS, self.cells())
+        if console.measure(whole, options=options.update(max_width=_UNBOUNDED)).maximum <= (
+            options.max_width
+        ):
+            yield whole
+            return
+        kinds = [(cells[1].partition("(")[0], *cells[2:]) for cells in self.cells()]
+        narrow = self._table(_HEADERS[1:], kinds)
+        narrow.box, narrow.show_edge, narrow.pad_edge = SIMPLE_HEAD, False, False
+        yield narrow
+
+    def _table(self, headers: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
         table = Table(title=Text(self.title), caption=self.total, title_justify="left")
-        for header, side in zip(_HEADERS, ("left", "left", "left", "right"), strict=True):
-            table.add_column(header, justify=side)  # type: ignore[arg-type]  # literal names
-        for line in self.cells():
+        for header in headers:
+            side: JustifyMethod = "right" if header == _HEADERS[-1] else "left"
+            table.add_column(header, justify=side, no_wrap=True)
+        for line in lines:
             table.add_row(*map(Text, line))
         return table
 

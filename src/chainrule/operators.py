@@ -1,0 +1,148 @@
+"""Python's operators: shared by every class of values, and the same on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from . import ops
+
+
+def weak(x: Any) -> Any:
+    """An operand, NumPy's numbers as Python's: no number next to a tensor widens it."""
+    return x.item() if isinstance(x, np.generic) else x
+
+
+class Operators:
+    """Mixin with Python's operators, indexing and iteration. It holds nothing."""
+
+    __slots__ = ()
+
+    shape: Any
+    dtype: Any
+    ndim: Any
+
+    def _view(self, result: Self) -> Self:
+        """Hook for classes that want to know which results stand for a part of another value."""
+        return result
+
+    def _own(self, result: Any) -> Self:
+        """A result whose first operand may not be a value: with this one among them, it is."""
+        return result  # type: ignore[no-any-return]  # apply returns the class of its values
+
+    def __add__(self, other: Any) -> Self:
+        return ops.add(self, weak(other))
+
+    def __radd__(self, other: Any) -> Self:
+        return self._own(ops.add(weak(other), self))
+
+    def __sub__(self, other: Any) -> Self:
+        return ops.sub(self, weak(other))
+
+    def __rsub__(self, other: Any) -> Self:
+        return self._own(ops.sub(weak(other), self))
+
+    def __mul__(self, other: Any) -> Self:
+        return ops.mul(self, weak(other))
+
+    def __rmul__(self, other: Any) -> Self:
+        return self._own(ops.mul(weak(other), self))
+
+    def __truediv__(self, other: Any) -> Self:
+        return ops.div(self, weak(other))
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return self._own(ops.div(weak(other), self))
+
+    def __floordiv__(self, other: Any) -> Self:
+        return ops.floor_divide(self, weak(other))
+
+    def __rfloordiv__(self, other: Any) -> Self:
+        return self._own(ops.floor_divide(weak(other), self))
+
+    def __mod__(self, other: Any) -> Self:
+        return ops.remainder(self, weak(other))
+
+    def __rmod__(self, other: Any) -> Self:
+        return self._own(ops.remainder(weak(other), self))
+
+    def __pow__(self, other: Any) -> Self:
+        return ops.pow(self, weak(other))
+
+    def __rpow__(self, other: Any) -> Self:
+        return self._own(ops.pow(weak(other), self))
+
+    def __divmod__(self, other: Any) -> tuple[Self, Self]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
+        return other // self, other % self
+
+    def __matmul__(self, other: Any) -> Self:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return self._own(ops.matmul(other, self))
+
+    def __neg__(self) -> Self:
+        return ops.neg(self)
+
+    def __pos__(self) -> Self:
+        return self
+
+    def __abs__(self) -> Self:
+        return ops.abs(self)
+
+    def __invert__(self) -> Self:
+        return ops.bitwise_not(self)
+
+    def __and__(self, other: Any) -> Self:
+        return ops.bitwise_and(self, weak(other))
+
+    def __rand__(self, other: Any) -> Self:
+        return self._own(ops.bitwise_and(weak(other), self))
+
+    def __or__(self, other: Any) -> Self:
+        return ops.bitwise_or(self, weak(other))
+
+    def __ror__(self, other: Any) -> Self:
+        return self._own(ops.bitwise_or(weak(other), self))
+
+    def __xor__(self, other: Any) -> Self:
+        return ops.bitwise_xor(self, weak(other))
+
+    def __rxor__(self, other: Any) -> Self:
+        return self._own(ops.bitwise_xor(weak(other), self))
+
+    def __eq__(self, other: Any) -> Self:  # type: ignore[override]  # elementwise, as in NumPy
+        return NotImplemented if other is None else ops.eq(self, weak(other))
+
+    def __ne__(self, other: Any) -> Self:  # type: ignore[override]  # elementwise, as in NumPy
+        return NotImplemented if other is None else ops.ne(self, weak(other))
+
+    def __lt__(self, other: Any) -> Self:
+        return ops.lt(self, weak(other))
+
+    def __le__(self, other: Any) -> Self:
+        return ops.le(self, weak(other))
+
+    def __gt__(self, other: Any) -> Self:
+        return ops.gt(self, weak(other))
+
+    def __ge__(self, other: Any) -> Self:
+        return ops.ge(self, weak(other))
+
+    __hash__ = object.__hash__
+
+    def __getitem__(self, key: Any) -> Self:
+        return self._view(ops.index(self, key))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a zero-dimensional tensor has no length")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Self]:
+        return iter([self._view(row) for row in ops.unbind(self)])

@@ -1,0 +1,123 @@
+"""Bitwise logic of integers, and logic of truth values: what ``& | ^ ~`` compute.
+
+The bits of negative integers are those of two's complement. Floats have none: DTypeError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from ..core.apply import apply
+from ..core.aval import Aval, Data, describe
+from ..core.families import Constant, Elementwise
+from ..core.sampling import Sample
+from ..errors import DTypeError
+
+V = TypeVar("V")
+
+
+class _Bitwise(Constant, Elementwise, abstract=True):
+    """An op on each bit; a truth value is one bit."""
+
+    domain: ClassVar[tuple[tuple[float, float], ...]] = ((-8.0, 8.0), (-8.0, 8.0))
+    kinds = ("bool",)
+
+    def infer(self, *xs: Any) -> Aval:
+        out = super().infer(*xs)
+        if out.dtype.kind == "f":
+            raise DTypeError(
+                f"{self.name} takes integers and truth values",
+                got="   ".join(describe(x) for x in xs),
+                hint="compare first: (x > 0) & (y > 0)",
+            )
+        return out
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for sample in super().samples():
+            yield sample
+            yield Sample(sample.op, tuple(draw._replace(kind="int") for draw in sample.inputs))
+
+
+class BitwiseAnd(_Bitwise):
+    """The bits that both operands have."""
+
+    forward: ClassVar[Any] = np.bitwise_and
+
+    def reference(self, *xs: Data) -> Data:
+        a, b = xs
+        return bitwise_xor(bitwise_or(a, b), bitwise_xor(a, b))
+
+
+class BitwiseOr(_Bitwise):
+    """The bits that an operand has."""
+
+    forward: ClassVar[Any] = np.bitwise_or
+
+    def reference(self, *xs: Data) -> Data:
+        a, b = xs
+        return bitwise_xor(bitwise_xor(a, b), bitwise_and(a, b))
+
+
+class BitwiseXor(_Bitwise):
+    """The bits that exactly one operand has."""
+
+    forward: ClassVar[Any] = np.bitwise_xor
+
+    def reference(self, *xs: Data) -> Data:
+        a, b = xs
+        return bitwise_and(bitwise_or(a, b), bitwise_not(bitwise_and(a, b)))
+
+
+class BitwiseNot(_Bitwise):
+    """The bits that the operand does not have."""
+
+    domain = ((-8.0, 8.0),)
+    forward: ClassVar[Any] = np.bitwise_not
+
+    def reference(self, *xs: Data) -> Data:
+        x = xs[0]
+        return bitwise_xor(x, True if x.dtype.kind == "b" else -1)
+
+
+BITWISE_AND, BITWISE_OR, BITWISE_XOR = BitwiseAnd(), BitwiseOr(), BitwiseXor()
+BITWISE_NOT = BitwiseNot()
+
+
+def bitwise_and(a: V, b: Any) -> V:
+    """The bits that both integers have, elementwise; of truth values: a and b. No derivative.
+
+    >>> bitwise_and(tensor([5, 6]), 3)
+    tensor([1, 2])
+    """
+    return apply(BITWISE_AND, a, b)
+
+
+def bitwise_or(a: V, b: Any) -> V:
+    """The bits that one integer has or the other, elementwise; of truth values: a or b.
+
+    >>> bitwise_or(tensor([5, 6]), 3)
+    tensor([7, 7])
+    """
+    return apply(BITWISE_OR, a, b)
+
+
+def bitwise_xor(a: V, b: Any) -> V:
+    """The bits that exactly one integer has, elementwise; of truth values: whether they differ.
+
+    >>> bitwise_xor(tensor([5, 6]), 3)
+    tensor([6, 5])
+    """
+    return apply(BITWISE_XOR, a, b)
+
+
+def bitwise_not(x: V) -> V:
+    """-x - 1, which is every bit turned over, elementwise; of truth values: not x.
+
+    >>> bitwise_not(tensor([1, 2]))
+    tensor([-2, -3])
+    """
+    return apply(BITWISE_NOT, x)
