@@ -15,7 +15,7 @@ LADDER = (
     "in_place", "numpy_shapes", "numpy_protocol", "conversion", "tensor", "creation", "autodiff",
     "runtime", "compile", "nn", "optim", "data", "train", "lens", "testing", "torch", "cli",
 )  # fmt: skip
-"""Each level imports from itself and from the levels before it. See docs/design/001."""
+"""Each level imports from itself and from the levels before it. See docs/design/002."""
 MAX_FILE_LINES = 450
 MAX_FUNCTION_LINES = 60
 FORBIDDEN_MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill", "yaml", "distutils"}

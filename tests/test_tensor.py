@@ -326,3 +326,12 @@ def test_an_error_of_ours_inside_data_is_not_renamed() -> None:
 
     with pytest.raises(TracingError, match="no numbers yet"):
         cr.tensor([Unreadable()])
+
+
+def test_comparison_methods_are_the_operators() -> None:
+    x = cr.tensor([3.0, 2.0])
+    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        method, operator = getattr(x, name), getattr(x, f"__{name}__")
+        assert method(2).tolist() == operator(2).tolist()
+    assert x.argsort().tolist() == [1, 0]
+    assert [part.item() for part in x.unbind()] == [3.0, 2.0]

@@ -91,6 +91,21 @@ class Methods(Operators):
     def eq(self, other: Any) -> Self:
         return ops.eq(self, other)
 
+    def ne(self, other: Any) -> Self:
+        return ops.ne(self, other)
+
+    def lt(self, other: Any) -> Self:
+        return ops.lt(self, other)
+
+    def le(self, other: Any) -> Self:
+        return ops.le(self, other)
+
+    def gt(self, other: Any) -> Self:
+        return ops.gt(self, other)
+
+    def ge(self, other: Any) -> Self:
+        return ops.ge(self, other)
+
     def isnan(self) -> Self:
         return ops.isnan(self)
 
@@ -186,6 +201,9 @@ class Methods(Operators):
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
         return ops.argmin(self, dim, keepdim)
 
+    def argsort(self, dim: int = -1, descending: bool = False) -> Self:
+        return ops.argsort(self, dim, descending)
+
     def cumsum(self, dim: int) -> Self:
         return ops.cumsum(self, dim)
 
@@ -263,6 +281,9 @@ class Methods(Operators):
 
     def split(self, size: Any, dim: int = 0) -> tuple[Self, ...]:
         return tuple(self._view(part) for part in ops.split(self, size, dim))
+
+    def unbind(self, dim: int = 0) -> tuple[Self, ...]:
+        return tuple(self._view(part) for part in ops.unbind(self, dim))
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Self, ...]:
         return tuple(self._view(part) for part in ops.chunk(self, chunks, dim))
