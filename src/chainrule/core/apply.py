@@ -50,9 +50,12 @@ def apply(op: Op, first: V, *rest: Any) -> V:
             parents.append(node)
             arrays.append(a.array)
         else:
-            foreign = foreign or type(a) is _ndarray
+            if type(a) not in SCALARS:
+                foreign = True
             parents.append(None)
             arrays.append(a)
+    if foreign and cls is not None and op.promotes:
+        arrays = [_weak(a) for a in arrays]
     try:
         if tape.graph is not None:
             out = tape.graph.emit(op, arrays)
@@ -136,6 +139,11 @@ def _wrap_outputs(
             for i, part in enumerate(parts)
         ]
     )
+
+
+def _weak(x: Any) -> Any:
+    """An operand, NumPy's numbers as Python's: no number next to a tensor widens it."""
+    return x.item() if isinstance(x, np.generic) else x
 
 
 def _abstract(op: Op, x: Any) -> Any:
