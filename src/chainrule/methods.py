@@ -235,7 +235,7 @@ class Methods(Operators):
     # Shapes -----------------------------------------------------------------------------------
 
     def reshape(self, *shape: Any) -> Self:
-        return self._view(ops.reshape(self, _shape(shape)))
+        return ops.reshape(self, _shape(shape))
 
     view = reshape
 
@@ -243,13 +243,13 @@ class Methods(Operators):
         return self.reshape(other.shape)
 
     def permute(self, *dims: Any) -> Self:
-        return self._view(ops.permute(self, _shape(dims)))
+        return ops.permute(self, _shape(dims))
 
     def transpose(self, dim0: int, dim1: int) -> Self:
-        return self._view(ops.transpose(self, dim0, dim1))
+        return ops.transpose(self, dim0, dim1)
 
     def t(self) -> Self:
-        return self._view(ops.permute(self, tuple(range(self.ndim))[::-1]))
+        return ops.permute(self, tuple(range(self.ndim))[::-1])
 
     @property
     def T(self) -> Self:
@@ -262,16 +262,16 @@ class Methods(Operators):
         return self.transpose(-2, -1)
 
     def squeeze(self, dim: Dim = None) -> Self:
-        return self._view(ops.squeeze(self, dim))
+        return ops.squeeze(self, dim)
 
     def unsqueeze(self, dim: int) -> Self:
-        return self._view(ops.unsqueeze(self, dim))
+        return ops.unsqueeze(self, dim)
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
-        return self._view(ops.flatten(self, start_dim, end_dim))
+        return ops.flatten(self, start_dim, end_dim)
 
     def expand(self, *shape: Any) -> Self:
-        return self._view(ops.expand(self, _shape(shape)))
+        return ops.expand(self, _shape(shape))
 
     def flip(self, *dims: Any) -> Self:
         return ops.flip(self, _shape(dims))
@@ -280,13 +280,13 @@ class Methods(Operators):
         return ops.roll(self, shifts, dims)
 
     def split(self, size: Any, dim: int = 0) -> tuple[Self, ...]:
-        return tuple(self._view(part) for part in ops.split(self, size, dim))
+        return tuple(ops.split(self, size, dim))
 
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
-        return tuple(self._view(part) for part in ops.unbind(self, dim))
+        return tuple(ops.unbind(self, dim))
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Self, ...]:
-        return tuple(self._view(part) for part in ops.chunk(self, chunks, dim))
+        return tuple(ops.chunk(self, chunks, dim))
 
     def tile(self, *repeats: Any) -> Self:
         return ops.tile(self, _shape(repeats))

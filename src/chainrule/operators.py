@@ -143,4 +143,4 @@ class Operators:
         return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Self]:
-        return iter([self._view(row) for row in ops.unbind(self)])
+        return iter(ops.unbind(self))

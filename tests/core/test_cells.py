@@ -256,3 +256,22 @@ def test_a_leaf_that_stopped_wanting_a_gradient_gets_none() -> None:
     y.backward()
     assert x.grad is None
     assert w.grad.tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda x: cr.reshape(x, (4,)),
+        lambda x: cr.transpose(x, 0, 1),
+        lambda x: cr.unsqueeze(x, 0),
+        lambda x: cr.split(x, 1)[0],
+        lambda x: cr.unbind(x)[1],
+        lambda x: np.reshape(x, (4,)),
+    ],
+)
+def test_in_place_on_a_part_made_by_a_function_is_refused_too(part) -> None:
+    x = cr.ones(2, 2)
+    view = part(x)
+    with pytest.raises(InPlaceError):
+        view.zero_()
+    assert x.tolist() == [[1.0, 1.0], [1.0, 1.0]]

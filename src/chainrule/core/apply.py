@@ -76,7 +76,8 @@ def apply(op: Op, first: V, *rest: Any) -> V:
     if tracked and not (tape.recording and op.differentiable):
         tracked = False
     if op.n_out is not None:
-        return cast(V, _wrap_outputs(op, arrays, parents, out, cls, tracked, foreign))
+        outputs = _wrap_outputs(op, arrays, parents, out, cls, tracked, foreign)
+        return cast(V, tuple([_marked(op, first, y) for y in outputs]))
     if type(out) is not _ndarray:
         out = stored(out)
     value: Any = cls.__new__(cls)
@@ -85,7 +86,7 @@ def apply(op: Op, first: V, *rest: Any) -> V:
     value.node = (
         _record(op, arrays, parents, out, foreign) if tracked and out.dtype.kind == "f" else None
     )
-    return cast(V, value)
+    return cast(V, _marked(op, first, value) if op.views else value)
 
 
 def _record(op: Op, arrays: list[Any], parents: list[Node | None], out: Any, foreign: bool) -> Node:
@@ -144,6 +145,11 @@ def _wrap_outputs(
 def _weak(x: Any) -> Any:
     """An operand, NumPy's numbers as Python's: no number next to a tensor widens it."""
     return x.item() if isinstance(x, np.generic) else x
+
+
+def _marked(op: Op, first: Any, result: Value) -> Value:
+    """The result, marked if it stands for a part of the first operand."""
+    return first._view(result) if op.views and isinstance(first, Value) else result
 
 
 def _abstract(op: Op, x: Any) -> Any:

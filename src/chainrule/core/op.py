@@ -95,6 +95,8 @@ class Op(metaclass=_Interning):
     differentiable: ClassVar[bool] = True
     n_out: ClassVar[int | None] = None
     once: ClassVar[bool] = False
+    views: ClassVar[bool] = False
+    """Whether results are parts or reshapes of the first input: the value class may mark them."""
     keeps_shapes: ClassVar[bool] = True
     """Whether rules get an Aval for an input that is not kept; else they get None."""
     interned: ClassVar[bool] = True  # the metaclass reads it

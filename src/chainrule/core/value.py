@@ -176,6 +176,10 @@ class Value:
         value._grad = None
         return value
 
+    def _view(self, result: Value) -> Value:
+        """Hook for classes that mark results which stand for a part of this value."""
+        return result
+
     @property
     def shape(self) -> Shape:
         """Sizes along the axes."""

@@ -152,6 +152,7 @@ def _some(tensors: Sequence[V], name: str) -> list[V]:
 class Split(Linear):
     """Consecutive parts of the given sizes along an axis: the transpose of concatenate."""
 
+    views = True
     axis: int
     sizes: tuple[int, ...]
 
@@ -196,6 +197,7 @@ class Split(Linear):
 class Unbind(Linear):
     """All the parts x[…, i, …] along an axis: the transpose of stack."""
 
+    views = True
     axis: int
     size: int
 

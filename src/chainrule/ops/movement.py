@@ -122,6 +122,7 @@ def identity(x: V) -> V:
 class Reshape(Linear):
     """The same elements in the same order, in another shape."""
 
+    views = True
     shape: Shape
 
     def infer(self, *xs: Any) -> Aval:
@@ -235,6 +236,7 @@ def unflatten(x: V, dim: int, sizes: Sequence[int]) -> V:
 class Permute(Linear):
     """y[i_a0, i_a1, …] = x[i_0, i_1, …]: axis k of y is axis ``axes[k]`` of x."""
 
+    views = True
     axes: Axes
 
     def infer(self, *xs: Any) -> Aval:
@@ -319,6 +321,7 @@ def movedim(x: V, source: Sizes, destination: Sizes) -> V:
 class Expand(Linear):
     """x repeated along new axes and along axes of size one, without copying."""
 
+    views = True
     shape: Shape
 
     def infer(self, *xs: Any) -> Aval:

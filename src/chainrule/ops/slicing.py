@@ -32,6 +32,7 @@ class Slice(Linear):
     `shape` leaves out.
     """
 
+    views = True
     starts: Axes
     sizes: Shape
     steps: Axes
