@@ -38,6 +38,7 @@ from .autodiff import (  # noqa: E402
     vjp,
 )
 from .config import get_default_dtype, set_default_dtype  # noqa: E402
+from .core.large import large  # noqa: E402
 from .creation import (  # noqa: E402
     arange,
     empty,
@@ -62,7 +63,8 @@ from .ops import *  # noqa: E402, F403  every op is public here, as in NumPy and
 from .tensor import Tensor, as_tensor, tensor  # noqa: E402
 
 if TYPE_CHECKING:
-    from . import compile, data, nn, optim, testing, train  # noqa: F401  lazy attributes
+    from . import data, nn, optim, testing, train  # noqa: F401  lazy attributes
+    from .compile.step import compile
     from .testing.gradcheck import gradcheck, gradgradcheck
     from .train.loop import Trainer
     from .train.summary import summary
@@ -83,13 +85,24 @@ _LAZY_NAMES = {
 
 __all__ = [  # noqa: PLE0604  the names of ops are strings
     "Function", "Tensor", "Trainer", "arange", "as_tensor", "backward", "bool_", "checkpoint",
-    "custom_vjp", "empty", "empty_like", "enable_grad", "errors", "eye", "float16", "float32",
+    "compile", "custom_vjp", "empty", "empty_like", "enable_grad", "errors", "eye", "float16",
+    "float32",
     "float64", "from_numpy", "full", "full_like", "get_default_dtype", "grad", "gradcheck",
     "gradgradcheck", "gradients", "hessian", "hvp", "int8", "int16", "int32", "int64",
     "is_grad_enabled", "jacobian", "jvp", "linspace", "no_grad", "ones", "ones_like",
     "set_default_dtype", "set_grad_enabled", "summary", "tensor", "uint8", "value_and_grad", "vjp",
     "zeros", "zeros_like", *ops.__all__,
 ]  # fmt: skip
+
+
+def _first_large(op: Any, arrays: list[Any]) -> Any:
+    """The first operation on large arrays: load the compiler, which takes such ones over."""
+    eager = importlib.import_module(".compile.eager", __name__)
+    large.run, large.run_rule = eager.run, eager.run_rule  # type: ignore[method-assign]
+    return eager.run(op, arrays)
+
+
+large.run = _first_large  # type: ignore[method-assign]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,15 @@ from typing import Final
 import numpy as np
 
 ENVIRONMENT: Final = {
+    "CHAINRULE_BACKEND": "numpy: run compiled functions with NumPy instead of machine code",
     "CHAINRULE_MNIST": "folder with full MNIST in IDX files, used instead of the shipped subset",
     "CHAINRULE_FASHION_MNIST": "folder with Fashion-MNIST in IDX files",
+    "CHAINRULE_TARGET": "processor to generate code for: native (default), avx2, sse2 or neon",
+    "CHAINRULE_THREADS": "how many threads run compiled code: 1 to 64, default all usable cores",
+    "CHAINRULE_CACHE": "folder that keeps compiled code between runs, or 'off'",
+    "CHAINRULE_DEBUG": (
+        "what the compiler tells: 1 cache and retraces, 2 time per kernel, 3 graphs, 4 LLVM's text"
+    ),
 }
 """Every environment variable that chainrule reads, and what it does."""
 
@@ -43,3 +50,9 @@ def environment(name: str) -> str | None:
     """The value of an environment variable listed in ``ENVIRONMENT``, or None."""
     assert name in ENVIRONMENT, name
     return os.environ.get(name) or None
+
+
+def debug_level() -> int:
+    """How much the compiler tells, 0 to 4, by ``CHAINRULE_DEBUG``; anything else counts as 0."""
+    text = environment("CHAINRULE_DEBUG") or "0"
+    return int(text) if text in ("1", "2", "3", "4") else 0

@@ -9,9 +9,10 @@ import numpy as np
 
 from . import config
 from .core.aval import Array, DType, describe
-from .core.value import Value, tape
+from .core.value import Symbol, Value, tape
 from .errors import ChainruleError, DTypeError, GradientError, ShapeError
 from .numpy_protocol import dispatch_function, dispatch_ufunc
+from .ops.movement import cast
 
 
 def as_array(data: Any, dtype: DType | type | None = None) -> Any:
@@ -21,7 +22,10 @@ def as_array(data: Any, dtype: DType | type | None = None) -> Any:
     """
     if isinstance(data, Value):
         data = data.array
-    elif isinstance(data, (list, tuple)):
+    if isinstance(data, Symbol):
+        wanted = config.get_default_dtype() if dtype is None and data.weak else dtype
+        return data if wanted is None else cast(data, wanted)
+    if isinstance(data, (list, tuple)):
         data = [_plain_item(item) for item in data]
     try:
         array = np.array(data, dtype=dtype)

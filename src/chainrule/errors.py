@@ -94,6 +94,14 @@ class TracingError(ChainruleError, TypeError):
     """A traced function asked for numbers that exist only when its graph runs."""
 
 
+class GraphError(ChainruleError, ValueError):
+    """A graph that is not well formed: a defect of the compiler pass that made it."""
+
+
+class CompilationError(ChainruleError, RuntimeError):
+    """The compiler could not make a program of a graph: a defect of ours; NumPy runs it instead."""
+
+
 class GradientCheckError(ChainruleError, AssertionError):
     """A derivative differs from its finite difference."""
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .conversion import Leaving, as_array
 from .core.aval import DType, describe
-from .core.value import Node, Value, make_leaf, tape
+from .core.value import Node, Value, configuration, make_leaf, tape
 from .engine.reverse import seed, sweep
 from .errors import ArgumentError, DTypeError, GradientError, InPlaceError, ShapeError
 from .in_place import InPlace
@@ -78,6 +78,7 @@ class Tensor(InPlace, Leaving, Methods, Value):
                     "a computed tensor cannot stop wanting a gradient", hint="use x.detach()"
                 )
             self.node = None
+            configuration.version += 1
         elif self.node is None:
             if self.dtype.kind != "f":
                 raise DTypeError(
@@ -86,6 +87,7 @@ class Tensor(InPlace, Leaving, Methods, Value):
                     hint="x.float() makes a floating-point copy",
                 )
             make_leaf(self)
+            configuration.version += 1
         return self
 
     @property
@@ -171,6 +173,7 @@ class Tensor(InPlace, Leaving, Methods, Value):
     def detach_(self) -> Self:
         """Cut this cell off from the graph."""
         self.node = None
+        configuration.version += 1
         return self
 
     def clone(self) -> Tensor:

@@ -250,6 +250,24 @@ def test_the_largest_seed_is_accepted(command: Command, small) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("eager", [True, False])
+def test_the_step_is_compiled_unless_eager_is_asked_for(
+    eager: bool, command: Command, small, monkeypatch, tmp_path: Path
+) -> None:
+    made: list[Trainer] = []
+
+    def spy(*args: Any, **kwargs: Any) -> Trainer:
+        made.append(Trainer(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(train_module, "Trainer", spy)
+    done = command("train", "mnist", *small, "--epochs", 1, *(["--eager"] if eager else []))
+    assert done.returncode == 0
+    assert made[0].steps().is_compiled is not eager
+    (run,) = runs_in(tmp_path)
+    assert json.loads((run / "run.json").read_text())["options"]["eager"] is eager
+
+
 def test_errors_show_no_line_of_other_programs(command: Command, tmp_path: Path) -> None:
     done = command("evaluate", tmp_path, "--images", "a", "--labels", "b")
     assert "core.py" not in done.stderr

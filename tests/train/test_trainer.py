@@ -14,6 +14,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim, train
+from chainrule.compile import executable
 from chainrule.data import DataLoader, TensorDataset
 from chainrule.errors import ArgumentError, CheckpointError, TrainingError
 from chainrule.train import Callback, Fit, History, Trainer
@@ -55,6 +56,14 @@ class Do(Callback):
 
     def __init__(self, moment: str, action: Callable[[Fit], Any]) -> None:
         setattr(self, moment, action)
+
+
+@pytest.fixture
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled code is run by NumPy, whose bits are those of eager code."""
+    monkeypatch.setattr(
+        executable, "build", lambda graph, donations, *, results: executable.Interpreter(graph)
+    )
 
 
 # Learning -----------------------------------------------------------------------------------------
@@ -200,6 +209,72 @@ def test_a_resumed_fit_ends_with_the_bits_of_an_uninterrupted_one(tmp_path: Path
     assert_same_bits(weights(rest), weights(whole))
     assert resumed["val_loss"] == straight["val_loss"]
     assert [e.number for e in resumed.epochs] == [1, 2, 3, 4, 5, 6]
+
+
+# Compiling ----------------------------------------------------------------------------------------
+
+
+def test_a_compiled_fit_ends_with_the_bits_of_an_eager_one(interpreted: None) -> None:
+    runs = []
+    for compiled in (True, False):
+        trainer = make_trainer(compile=compiled)
+        trainer.schedule = optim.ExponentialLR(trainer.optimizer, 0.9)
+        history = trainer.fit(rings(100), rings(30, 1), epochs=3, seed=0, clip_norm=0.5)
+        runs.append((weights(trainer), history["loss"], history["val_loss"], trainer))
+    assert_same_bits(runs[0][0], runs[1][0])
+    assert runs[0][1:3] == runs[1][1:3]
+    assert [run[3].steps().is_compiled for run in runs] == [True, False]
+
+
+def test_hooks_are_called_in_each_step_of_a_fit() -> None:
+    trainer = make_trainer()
+    calls: list[int] = []
+    trainer.model[0].register_forward_hook(lambda module, args, y: calls.append(1))
+    trainer.fit(rings(64), epochs=2)
+    assert len(calls) == 4
+
+
+def test_a_model_that_cannot_be_traced_is_trained_eagerly_with_a_warning() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, x: Any) -> Any:
+            y = self.layer(x)
+            return y if float(y.sum()) > 0 else y * 2
+
+    class Counting(Branching):
+        calls = 0
+
+        def forward(self, x: Any) -> Any:
+            self.calls += 1
+            return self.layer(x)
+
+    for kind, cause in ((Branching, "no numbers yet"), (Counting, "attributes of a module")):
+        cr.manual_seed(0)
+        trainer = make_trainer(kind())
+        with pytest.warns(UserWarning, match=f"without compiling: .*{cause}"):
+            trainer.fit(rings(64), epochs=2, seed=0)
+        cr.manual_seed(0)
+        eager = make_trainer(kind(), compile=False)
+        eager.fit(rings(64), epochs=2, seed=0)
+        assert_same_bits(weights(trainer), weights(eager))
+        assert not trainer.steps().is_compiled
+    assert trainer.model.calls == eager.model.calls + 1  # that of the trace
+
+
+def test_another_optimizer_is_compiled_anew() -> None:
+    trainer = make_trainer()
+    trainer.fit(rings(64), seed=0)
+    first = trainer.steps()
+    assert trainer.steps() is first
+    trainer.optimizer = optim.SGD(trainer.model.parameters(), lr=0.0)
+    before = weights(trainer)
+    trainer.fit(rings(64), seed=0)
+    assert trainer.steps() is not first
+    after = weights(trainer)
+    assert_same_bits({"w": after["0.weight"]}, {"w": before["0.weight"]})
 
 
 # Schedules ----------------------------------------------------------------------------------------

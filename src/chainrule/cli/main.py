@@ -12,18 +12,20 @@ from ..errors import ArgumentError, ChainruleError, DataError, TrainingError
 from .check import check
 from .evaluate import evaluate
 from .output import can_print, print_json, tolerate_encodings
+from .profile import profile
 from .train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="chainrule")
 def commands() -> None:
-    """Train networks, score them, and check gradients."""
+    """Train networks, score them, check gradients, and see where the time goes."""
 
 
 commands.add_command(train)
 commands.add_command(evaluate)
 commands.add_command(check)
+commands.add_command(profile)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -44,6 +44,7 @@ class Options:
     shift: int
     seed: int
     limit: int | None
+    eager: bool = False
 
 
 @click.command(short_help="Train on MNIST or Fashion-MNIST.")
@@ -74,6 +75,7 @@ class Options:
     "--runs", default="runs", show_default=True, type=click.Path(path_type=Path),
     help="Where the run folder is made.",
 )  # fmt: skip
+@click.option("--eager", is_flag=True, help="Do not compile the training step.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def train(
     dataset: str,
@@ -85,6 +87,7 @@ def train(
     limit: int | None,
     data: Path | None,
     runs: Path,
+    eager: bool,
     as_json: bool,
 ) -> int:
     """Train the convolutional network of the sources on DATASET: mnist or fashion-mnist.
@@ -100,7 +103,7 @@ def train(
     if not 0 < lr < float("inf"):
         raise ArgumentError("the learning rate must be a positive number", got=f"--lr {lr}")
     folder_name = None if data is None else str(data)
-    options = Options(dataset, folder_name, epochs, batch_size, lr, shift, seed, limit)
+    options = Options(dataset, folder_name, epochs, batch_size, lr, shift, seed, limit, eager)
     training, test = DATASETS[dataset](root=data)
     shape = NETWORKS[NETWORK].input_shape
     run_folder.check_images(training, shape, "the training images")
@@ -132,8 +135,9 @@ def _run(
                       shuffle=True)  # fmt: skip
     schedule = CosineAnnealingLR(optimizer, T_max=options.epochs * len(data))
     trainer = Trainer(
-        model, optimizer, CrossEntropyLoss(), "accuracy", schedule=schedule, schedule_every="step"
-    )
+        model, optimizer, CrossEntropyLoss(), "accuracy", schedule=schedule, schedule_every="step",
+        compile=not options.eager,
+    )  # fmt: skip
     keeper = _Keeper(folder, options)
     history = _fitted(trainer, data, options, keeper, quiet)
     record: dict[str, Any] = {

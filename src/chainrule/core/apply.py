@@ -16,6 +16,7 @@ import numpy as np
 from .. import config, errors
 from ..errors import ArgumentError, ChainruleError, DTypeError, ShapeError, TracingError
 from .aval import SCALARS, Aval, describe, promote
+from .large import is_large, large
 from .op import Op
 from .value import Node, Value, describe_site, is_traced, item, stored, tape
 
@@ -62,7 +63,7 @@ def apply(op: Op, first: V, *rest: Any) -> V:
         else:
             if op.promotes:
                 arrays = promote(arrays, op.floating)
-            out = op.forward(*arrays)
+            out = op.forward(*arrays) if not is_large(arrays) else large.run(op, arrays)
     except (ChainruleError, RecursionError):
         raise
     except Exception as failure:

@@ -179,6 +179,21 @@ class Op(metaclass=_Interning):
         """The same function written another way, as an oracle for tests."""
         raise NotImplementedError
 
+    def expand(self, *xs: Data) -> Data:
+        """The same results made of simpler ops, for the compiler; None: this op is primitive.
+
+        Operands are promoted, and an expansion does its arithmetic in the order of ``forward``.
+        """
+        return None
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        """The result as nodes of the compiler, made with `k`; None: NumPy computes it.
+
+        `k` is a ``compile.lower.builder.Lowering``. Operands are nodes, which have a shape and a
+        dtype, and Python numbers; an op with ``expr`` needs nothing more.
+        """
+        return k.formula(self, *xs)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         """Where tests may sample this op: ops with draws of their inputs."""

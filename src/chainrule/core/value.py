@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from types import CodeType
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +34,43 @@ class Tracer(Protocol):
 
     def draw(self, generator: Any, blocks: int) -> tuple[Any, Any]:
         """What stands for the key and the counter of the next blocks of random numbers."""
+
+    def adopt(self, cell: Value, forget: Callable[[], None]) -> None:
+        """Take a cell that was made in the trace, and outlives it, for one that was there before.
+
+        Its array is where it starts from, not a constant. If nothing comes of the trace, it is
+        forgotten.
+        """
+
+    def numbers(self, group: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+        """`values`, read from `group`, with what stands for those that may change between runs."""
+
+    def visit(self, part: Configured) -> None:
+        """Note that what is written down depends on the configuration of `part`."""
+
+
+@runtime_checkable
+class Configured(Protocol):
+    """What has settings that decide which operations it does, such as a module in training."""
+
+    def configuration(self) -> dict[str, Any]:
+        """The settings by name, to be compared by equality or, if they are objects, identity."""
+
+
+class Configuration:
+    """A number that grows whenever the settings of a module or an optimizer may have changed.
+
+    It also grows when a tensor begins or ceases to want a gradient. So a compiled step compares one
+    number, and looks at the settings only if it moved.
+    """
+
+    __slots__ = ("version",)
+
+    def __init__(self) -> None:
+        self.version = 0
+
+
+configuration = Configuration()
 
 
 class TapeState(threading.local):
@@ -203,6 +240,8 @@ class Symbol:
     """What a cell holds during a trace in place of an array: a value of the graph."""
 
     __slots__ = ("variable",)
+    weak: ClassVar[bool] = False
+    """Whether it stands for a Python number, which takes on the dtype of its partners."""
 
     def __init__(self, variable: Var) -> None:
         self.variable = variable

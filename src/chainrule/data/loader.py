@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast, final
 
 import numpy as np
 
+from ..core.gate import tensors
 from ..errors import ArgumentError
 from ..ops.random import Generator
 from .dataset import Samples, fetch
@@ -141,6 +142,11 @@ class DataLoader:
             picks = np.arange(picks.start, picks.stop)
         return self.collate_fn([self.dataset[int(i)] for i in picks])
 
+    def _load_apart(self, picks: Any) -> Any:
+        """A batch, made beside what the main thread does, though not beside a trace."""
+        with tensors.open():
+            return self._load(picks)
+
     def _prefetched(self, picks: Iterator[Any]) -> Iterator[Any]:
         """Batches in order, made by threads. If one fails, its error surfaces at its place."""
         numbers = count()
@@ -153,7 +159,7 @@ class DataLoader:
         waiting: deque[Future[Any]] = deque()
         try:
             for pick in picks:
-                waiting.append(pool.submit(self._load, pick))
+                waiting.append(pool.submit(self._load_apart, pick))
                 if len(waiting) > _AHEAD * self.num_workers:
                     yield waiting.popleft().result()
             while waiting:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.aval import Aval, Data, describe
+from ..core.large import rule
 from ..core.op import Op
 from ..core.value import Item, Node, Value, item, recording, stored
 from ..errors import FreedGraphError, GradientError, SecondOrderError, ShapeError
@@ -89,7 +90,7 @@ def _propagate(
     if on_path is not None:
         active = [p if p in on_path else None for p in parents]
     if value_class is None:
-        grads = op.vjp(ct, node.xs, node.y, active)  # type: ignore[arg-type]  # not freed
+        grads = rule(op, ct, node.xs, node.y, active)
     else:
         grads = _recorded_vjp(node, op, ct, active, value_class)
     for parent, wanted, g in zip(parents, active, grads, strict=True):

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ..autodiff.custom import Function
-from ..core.value import tape
+from ..core.value import configuration, tape
 from ..errors import GradientError
 from ..tensor import Tensor
 
@@ -34,6 +34,7 @@ class RemovableHandle:
     def remove(self) -> None:
         """Remove the hook; a second call does nothing."""
         self._hooks.pop(self.id, None)
+        configuration.version += 1
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +55,17 @@ class Hooks:
         self.before: dict[int, tuple[Hook, bool]] = {}
         self.after: dict[int, tuple[Hook, bool]] = {}
         self.backward: dict[int, Hook] = {}
+
+    def named(self) -> dict[str, Any]:
+        """The hooks by when they run and their number."""
+        moments: dict[str, dict[int, Any]] = {
+            "before": self.before, "after": self.after, "backward": self.backward,
+        }  # fmt: skip
+        return {
+            f"{moment} hook {number}": hook
+            for moment, hooks in moments.items()
+            for number, hook in hooks.items()
+        }
 
     def run(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The module's forward pass with its hooks around it."""
@@ -82,6 +94,7 @@ class Hooks:
 def register(hooks: dict[int, Any], hook: Any, *, first: bool = False) -> RemovableHandle:
     """Add a hook, at the end or as the `first`."""
     handle = RemovableHandle(hooks)
+    configuration.version += 1
     if first:
         others = dict(hooks)
         hooks.clear()

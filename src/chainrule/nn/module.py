@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..core.value import Scope, Value, tape
+from ..core.value import Scope, Value, configuration, tape
+from ..creation import zeros_like
 from ..errors import ArgumentError, DTypeError
 from ..tensor import Tensor
 from . import state
@@ -63,6 +64,8 @@ class Module:
         """Run ``forward`` inside the hooks."""
         outer = tape.scope
         tape.scope = Scope(self, outer)
+        if tape.graph is not None:
+            tape.graph.visit(self)
         try:
             if self._hooks is None:
                 return self.forward(*args, **kwargs)
@@ -89,8 +92,12 @@ class Module:
             self._make_room(name, "_modules")
             self.register_module(name, value)
         elif (members := self._holder(name)) is None:
+            if self.__dict__.get(name, _UNSET) is not value:
+                configuration.version += 1
             object.__setattr__(self, name, value)
         elif value is None or (members is self._buffers and isinstance(value, Value)):
+            if members[name] is not value:
+                configuration.version += 1
             members[name] = value
         else:
             kind = {id(self._parameters): "parameter", id(self._buffers): "buffer"}
@@ -106,6 +113,7 @@ class Module:
         else:
             del members[name]
             self._unsaved.discard(name)
+        configuration.version += 1
 
     def __dir__(self) -> Iterable[str]:
         held = (self.__dict__.get(m, ()) for m in ("_parameters", "_buffers", "_modules"))
@@ -150,6 +158,7 @@ class Module:
                 f"parameter {name!r} must be an nn.Parameter", got=type(param).__name__
             )
         self._parameters[name] = param
+        configuration.version += 1
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is part of the state but not trained, such as running statistics.
@@ -160,6 +169,7 @@ class Module:
         if tensor is not None and not isinstance(tensor, Value):
             raise DTypeError(f"buffer {name!r} must be a tensor", got=type(tensor).__name__)
         self._buffers[name] = tensor
+        configuration.version += 1
         (self._unsaved.discard if persistent else self._unsaved.add)(name)
 
     def register_module(self, name: str, module: Module | None) -> None:
@@ -168,6 +178,7 @@ class Module:
         if module is not None:
             require_module(module, f"module {name!r} of {type(self).__name__}")
         self._modules[name] = module
+        configuration.version += 1
 
     add_module = register_module
 
@@ -283,7 +294,7 @@ class Module:
         """Forget the gradients of all parameters, or set them to zero."""
         for p in self.parameters():
             if p._grad is not None:
-                p._grad = None if set_to_none else Tensor.wrap(np.zeros(p.shape, p.dtype))
+                p._grad = None if set_to_none else zeros_like(p._grad)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Compute gradients for all parameters, or for none of them."""
@@ -341,6 +352,22 @@ class Module:
         """This module: everything is on the CPU."""
         return self
 
+    def configuration(self) -> dict[str, Any]:
+        """What a compiled function that calls this module depends on, besides tensors' numbers.
+
+        These are the attributes, members and hooks of this module and all below it.
+        """
+        found: dict[str, Any] = {}
+        for path, module in self.named_modules():
+            own = {**vars(module)}
+            for members in ("_parameters", "_buffers", "_modules"):
+                own |= own.pop(members)
+            hooks = own.pop("_hooks", None)
+            own |= {} if hooks is None else hooks.named()
+            del own["_unsaved"]
+            found |= {_join(path, name): value for name, value in own.items()}
+        return found
+
     # Hooks ----------------------------------------------------------------------------------------
 
     def _own_hooks(self) -> Hooks:
@@ -385,6 +412,10 @@ class Module:
         extra = self.extra_repr()
         children = [f"({name}): {module!r}" for name, module in self._modules.items()]
         return tree(type(self).__name__, extra, children)
+
+
+_UNSET = object()
+"""What an attribute is before it is first assigned."""
 
 
 def tree(head: str, extra: str, children: list[str]) -> str:

@@ -76,7 +76,10 @@ class Softplus(_Activation):
     beta: float = 1.0
     threshold: float = 20.0
 
-    expr = "where({0} * {beta} > {threshold}, {0}, log1p(exp({0} * {beta})) / {beta})"
+    expr = (
+        "where({0} * {beta} > {threshold}, {0},"
+        " (log1p(exp(-abs({0} * {beta}))) + maximum({0} * {beta}, 0)) / {beta})"
+    )
     math = ("where({0} * {beta} > {threshold}, 1, 1 / (1 + exp(-{0} * {beta})))",)
 
     def forward(self, *xs: Any) -> Any:
@@ -101,7 +104,7 @@ class Softplus(_Activation):
 class Logsigmoid(_Activation):
     """y = log sigmoid(x) = -log(1 + e⁻ˣ);  dy/dx = sigmoid(-x)."""
 
-    expr = "-log1p(exp(-{0}))"
+    expr = "minimum({0}, 0) - log1p(exp(-abs({0})))"
     math = ("1 / (1 + exp({0}))",)
 
     def forward(self, *xs: Any) -> Any:
@@ -130,7 +133,7 @@ class Silu(_Activation):
 class Gelu(_Activation):
     """y = x Φ(x), Φ the normal distribution function;  dy/dx = Φ(x) + x φ(x)."""
 
-    expr = "0.5 * {0} * (1 + erf({0} * 0.7071067811865476))"
+    expr = "{0} * normal_cdf({0})"
     math = ("(1 + erf({0} / sqrt(2))) / 2 + {0} * exp(-{0}**2 / 2) / sqrt(2 * pi)",)
 
     def forward(self, *xs: Any) -> Any:
@@ -149,7 +152,7 @@ class Gelu(_Activation):
 class GeluTanh(_Activation):
     """y = x (1 + tanh u) / 2 with u = √(2/π) (x + 0.044715 x³);  dy/dx by the product rule."""
 
-    expr = "0.5 * {0} * (1 + tanh(0.7978845608028654 * ({0} + 0.044715 * {0} * {0} * {0})))"
+    expr = "{0} * sigmoid(1.5957691216057308 * (({0} * {0} * 0.044715 + 1) * {0}))"
     math = (
         "0.5 * (1 + tanh(sqrt(2/pi) * ({0} + 0.044715 * {0}**3)))"
         " + 0.5 * {0} * (1 - tanh(sqrt(2/pi) * ({0} + 0.044715 * {0}**3))**2)"

@@ -53,6 +53,33 @@ class AdaptiveArgMax(Constant):
             y[(..., *place)] = position
         return y
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, int64 = xs[0], np.dtype(np.int64)
+        shape, lead = self.infer(x).shape, len(x.shape) - len(self.out)
+        size = x.shape[lead:]
+        if 0 in shape:
+            return k.full(0, int64, shape)
+        pairs = list(zip(size, self.out, strict=True))
+        longest = [max(b.stop - b.start for b in _bins(n, m)) for n, m in pairs]
+        whole = (*shape, *longest)
+        axes = range(len(shape), len(whole))
+        position, index = k.full(0, int64, whole), {}
+        for a, (n, m) in enumerate(pairs):
+            point = k.iota(whole, lead + a)
+            start = k.apply("floor_divide", k.scaled(point, n), k.number(m))
+            stop = k.apply("floor_divide", k.scaled(point, n, n + m - 1), k.number(m))
+            at = k.apply("add", start, k.iota(whole, axes[a]))
+            short = k.apply("lt", at, stop, dtype=k.boolean)
+            index[lead + a] = k.apply("where", short, at, k.number(-1), dtype=int64)
+            position = k.apply("add", k.scaled(position, n), at)
+        place = k.along(len(whole), [*range(lead), *[None] * len(size)])
+        found = k.look_up(x, whole, place, index)
+        least = -math.inf if x.dtype.kind == "f" else int(np.iinfo(x.dtype).min)
+        for a, n in enumerate(size):
+            inside = k.within(index[lead + a], n)
+            found = k.apply("where", inside, found, k.full(least, x.dtype, ()), dtype=x.dtype)
+        return k.reshape(k.first_best("maximum", found, axes, position)[1], shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, out in (

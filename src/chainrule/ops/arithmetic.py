@@ -102,6 +102,9 @@ class Mul(Elementwise):
     def partial(self, i: int, xs: Sequence[Data], y: Data) -> Data:
         return xs[1 - i]
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return k.masked(self, *xs) or k.formula(self, *xs)
+
 
 class Div(Elementwise):
     """y = a / b;  dy/da = 1/b, dy/db = -a/b² = -y/b."""
@@ -223,7 +226,7 @@ def _exponent_partial(a: Data, b: Data) -> Data:
 class Remainder(Elementwise):
     """y = a - floor(a / b) b, with the sign of b;  dy/da = 1, dy/db = -floor(a / b)."""
 
-    expr = "{0} - floor({0} / {1}) * {1}"
+    expr = "remainder({0}, {1})"
     math = ("1", "-floor({0} / {1})")
     domain = ((4.2, 4.8), (1.65, 1.95))
     forward: ClassVar[Any] = np.remainder
@@ -236,7 +239,10 @@ class Logaddexp(Elementwise):
     """y = log(eᵃ + eᵇ), without overflow;  dy/da = sigmoid(a - b), dy/db = sigmoid(b - a)."""
 
     floating = True
-    expr = "maximum({0}, {1}) + log1p(exp(-abs({0} - {1})))"
+    expr = (
+        "where({0} == {1}, {0} + 0.6931471805599453,"
+        " maximum({0}, {1}) + log1p(exp(-abs({0} - {1}))))"
+    )
     math = ("1 / (1 + exp({1} - {0}))", "1 / (1 + exp({0} - {1}))")
     domain = _PAIR
     forward: ClassVar[Any] = np.logaddexp
@@ -252,7 +258,7 @@ class Hypot(Elementwise):
 
     floating = True
     needs = BOTH
-    expr = "sqrt({0} * {0} + {1} * {1})"
+    expr = "hypot({0}, {1})"
     math = ("{0} / {y}", "{1} / {y}")
     domain = ((0.25, 2.0), (-2.0, 2.0))
     forward: ClassVar[Any] = np.hypot

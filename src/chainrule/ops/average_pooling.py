@@ -16,7 +16,7 @@ from ..core.aval import Aval, Data, DType, Shape, shape_of
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
 from ..errors import ArgumentError
-from . import window
+from . import movement, reduce, slicing, window
 from .window import Sizes, Window, axis_taps
 
 V = TypeVar("V")
@@ -57,6 +57,27 @@ class AveragePool(Linear):
         size = window.split_shape(x.shape, self.window.rank)[1]
         return apply(AverageSpread(self.window, self.counted, self.divisor, size), ct)
 
+    def expand(self, *xs: Data) -> Data:
+        x, w = xs[0], self.window
+        size = window.split_shape(x.shape, w.rank)[1]
+        y = _summed_by_axes(x, w) if max(w.kernel) <= _MOST_SLICES else _summed_apart(x, w)
+        return None if y is None else y * _weights(w, self.counted, self.divisor, size, x.dtype)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, w = k.cast(xs[0], self.infer(xs[0]).dtype), self.window
+        size = window.split_shape(x.shape, w.rank)[1]
+        weights = k.node(_weights(w, self.counted, self.divisor, size, x.dtype))
+        y, lead = k.framed(x, w, 0), len(x.shape) - w.rank
+        for axis in range(w.rank):
+            along = Window((w.kernel[axis],), (w.stride[axis],), (w.dilation[axis],), ((0, 0),))
+            shape, at = y.shape, lead + axis
+            out = (*shape[:at], *along.output(shape[at : at + 1]), *shape[at + 1 :])
+            (place,) = k.windows(along, len(out) + 1, 0, len(out), at)
+            unit = k.units(len(out) + 1)
+            y = k.view(y, (*out, w.kernel[axis]), (*unit[:at], place, *unit[at + 1 : -1]))
+            y = k.reduce("add", y, (len(out),))
+        return k.apply("mul", y, weights)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for w, size in window.pooling_samples():
@@ -93,11 +114,75 @@ class AverageSpread(Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(AveragePool(self.window, self.counted, self.divisor), ct)
 
+    def expand(self, *xs: Data) -> Data:
+        ct, w = xs[0], self.window
+        if not _is_tiling(w):
+            return None  # see lower
+        ct = ct * _weights(w, self.counted, self.divisor, self.size, ct.dtype)
+        lead, out = window.split_shape(ct.shape, w.rank)
+        ct = movement.reshape(ct, (*lead, *(n for m in out for n in (m, 1))))
+        whole = tuple(m * k for m, k in zip(out, w.kernel, strict=True))
+        repeated = (n for pair in zip(out, w.kernel, strict=True) for n in pair)
+        ct = movement.reshape(movement.expand(ct, (*lead, *repeated)), (*lead, *whole))
+        rest = ((0, n - m) for n, m in zip(self.size, whole, strict=True))
+        return slicing.pad(ct, (*((0, 0) for _ in lead), *rest))
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        w, dtype = self.window, self.infer(xs[0]).dtype
+        weights = k.node(_weights(w, self.counted, self.divisor, self.size, dtype))
+        x = k.apply("mul", k.cast(xs[0], dtype), weights)
+        for axis in range(w.rank):
+            at = len(x.shape) - w.rank + axis
+            shape = (*x.shape[:at], self.size[axis], *x.shape[at + 1 :])
+            parts = []
+            for _, target, source in axis_taps(w, axis, self.size[axis]):
+                whole = [slice(0, n) for n in x.shape]
+                part = k.cut(x, 0, [*whole[:at], source, *whole[at + 1 :]])
+                there = [*whole[:at], target, *whole[at + 1 :]]
+                parts.append((part, k.spots(part, 0, there)))
+            x = k.assemble(shape, dtype, 0, parts, added=len(parts) > 1)
+        return x
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for w, shape in window.pooling_samples():
             lead, size = window.split_shape(shape, w.rank)
             yield Sample(cls(w, w.padding, 0, size), floats((2, *lead, *w.output(size))))
+
+
+_MOST_SLICES = 4
+"""Up to this kernel size, taps are added up one by one when they are compiled."""
+
+
+def _is_tiling(w: Window) -> bool:
+    """Whether windows touch and do not overlap, without holes or padding."""
+    return w.kernel == w.stride and set(w.dilation) == {1} and not w.is_padded
+
+
+def _summed_by_axes(x: Data, w: Window) -> Data:
+    """The sum of each window, along one axis after the other."""
+    lead = x.ndim - w.rank
+    y = slicing.pad(x, ((0, 0),) * lead + w.padding)
+    bare = w._replace(padding=((0, 0),) * w.rank)
+    for axis in range(w.rank):
+        at = lead + axis
+        first, *others = [y[_along(at, s)] for _, s, _ in axis_taps(bare, axis, y.shape[at])]
+        y = first
+        for part in others:
+            y = y + part
+    return y
+
+
+def _summed_apart(x: Data, w: Window) -> Data:
+    """The sum of each window, if windows tile the input; else None."""
+    if not _is_tiling(w):
+        return None
+    lead, size = window.split_shape(x.shape, w.rank)
+    out = w.output(size)
+    whole = tuple(slice(0, m * k) for m, k in zip(out, w.kernel, strict=True))
+    split = (n for pair in zip(out, w.kernel, strict=True) for n in pair)
+    taps = tuple(range(len(lead) + 1, len(lead) + 2 * w.rank, 2))
+    return reduce.sum(movement.reshape(x[(..., *whole)], (*lead, *split)), taps)
 
 
 def _along(axis: int, part: slice) -> tuple[slice, ...]:

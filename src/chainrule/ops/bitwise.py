@@ -45,6 +45,7 @@ class _Bitwise(Constant, Elementwise, abstract=True):
 class BitwiseAnd(_Bitwise):
     """The bits that both operands have."""
 
+    expr = "{0} & {1}"
     forward: ClassVar[Any] = np.bitwise_and
 
     def reference(self, *xs: Data) -> Data:
@@ -55,6 +56,7 @@ class BitwiseAnd(_Bitwise):
 class BitwiseOr(_Bitwise):
     """The bits that an operand has."""
 
+    expr = "{0} | {1}"
     forward: ClassVar[Any] = np.bitwise_or
 
     def reference(self, *xs: Data) -> Data:
@@ -65,6 +67,7 @@ class BitwiseOr(_Bitwise):
 class BitwiseXor(_Bitwise):
     """The bits that exactly one operand has."""
 
+    expr = "{0} ^ {1}"
     forward: ClassVar[Any] = np.bitwise_xor
 
     def reference(self, *xs: Data) -> Data:
@@ -75,6 +78,7 @@ class BitwiseXor(_Bitwise):
 class BitwiseNot(_Bitwise):
     """The bits that the operand does not have."""
 
+    expr = "~{0}"
     domain = ((-8.0, 8.0),)
     forward: ClassVar[Any] = np.bitwise_not
 

@@ -118,21 +118,21 @@ class LogicalNot(_Test):
 class IsNan(_Test):
     """Whether x is not a number."""
 
-    expr = "{0} != {0}"
+    expr = "isnan({0})"
     forward: ClassVar[Any] = np.isnan
 
 
 class IsInf(_Test):
     """Whether x is infinite."""
 
-    expr = "abs({0}) == inf"
+    expr = "isinf({0})"
     forward: ClassVar[Any] = np.isinf
 
 
 class IsFinite(_Test):
     """Whether x is neither infinite nor NaN."""
 
-    expr = "abs({0}) < inf"
+    expr = "isfinite({0})"
     forward: ClassVar[Any] = np.isfinite
 
 
@@ -203,14 +203,14 @@ class Round(_Rounding):
 class Trunc(_Rounding):
     """The nearest whole number toward zero."""
 
-    expr = "where({0} < 0, ceil({0}), floor({0}))"
+    expr = "trunc({0})"
     ufunc = np.trunc
 
 
 class FloorDivide(Constant, Elementwise):
     """The whole number of times that b goes into a, rounded down, as Python's ``//``."""
 
-    expr = "floor({0} / {1})"
+    expr = "floor_divide({0}, {1})"
     domain = ((4.2, 4.8), (1.65, 1.95))
     forward: ClassVar[Any] = np.floor_divide
 

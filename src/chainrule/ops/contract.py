@@ -104,6 +104,26 @@ class MatMul(Bilinear, name="matmul"):
             return movement.unsqueeze(ct, -1) * other
         return movement.squeeze(matmul(movement.unsqueeze(ct, -2), other), -2)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        a, b = (k.cast(x, result_dtype(xs)) for x in xs)
+        y = self.infer(a, b)
+        if self.ta and len(a.shape) > 1:
+            a = k.swap(a)
+        if self.tb and len(b.shape) > 1:
+            b = k.swap(b)
+        row, column = len(a.shape) == 1, len(b.shape) == 1
+        a = k.reshape(a, (1, *a.shape)) if row else a
+        b = k.reshape(b, (*b.shape, 1)) if column else b
+        lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        rank, unit = len(lead), k.units(len(lead) + 3)
+        left = k.expand(a, (*lead, *a.shape[-2:])) if a.shape[:-2] != lead else a
+        right = k.expand(b, (*lead, *b.shape[-2:])) if b.shape[:-2] != lead else b
+        made = k.dot(
+            (*lead, a.shape[-2], b.shape[-1]), (a.shape[-1],), left, right,
+            ((*unit[: rank + 1], unit[-1]), (*unit[:rank], unit[-1], unit[rank + 1])),
+        )  # fmt: skip
+        return k.reshape(made, y.shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for a, b in _MATMUL_SHAPES:

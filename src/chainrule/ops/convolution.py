@@ -57,6 +57,23 @@ class Convolution(Bilinear):
             return apply(ConvolutionInput(self.window, self.groups, size), ct, xs[1])
         return apply(ConvolutionKernel(self.window, self.groups), xs[0], ct)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, w = (k.cast(a, result_dtype(xs)) for a in xs)
+        rank, y = self.window.rank, self.infer(x, w)
+        x, w = _grouped(k, x, 1, self.groups), _grouped(k, w, 0, self.groups)
+        lead = len(x.shape) - rank
+        # the box: n, groups, o, *p, then c, *k
+        unit = k.units(lead + 2 * rank + 1)
+        groups, o, c = unit[1 : lead - 1], unit[lead - 1], unit[lead + rank]
+        windows = k.windows(self.window, len(unit), 0, lead + rank + 1, lead)
+        make = k.dot if not groups or w.shape[1] >= _NARROW else k.products
+        made = make(
+            (*x.shape[: lead - 1], w.shape[lead - 2], *y.shape[2:]),
+            (w.shape[lead - 1], *self.window.kernel), x, w,
+            ((unit[0], *groups, c, *windows), (*groups, o, c, *unit[lead + rank + 1 :])),
+        )  # fmt: skip
+        return k.reshape(made, y.shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for w, groups, x, kernel, _ in _samples():
@@ -95,6 +112,12 @@ class ConvolutionInput(Bilinear):
         if i == 0:
             return apply(Convolution(self.window, self.groups), ct, xs[1])
         return apply(ConvolutionKernel(self.window, self.groups), ct, xs[0])
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        ct, w = (k.cast(a, result_dtype(xs)) for a in xs)
+        x = self.infer(ct, w)
+        ct, w = _grouped(k, ct, 1, self.groups), _grouped(k, w, 0, self.groups)
+        return k.reshape(k.transposed(self.window, self.size, ct, w), x.shape)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -135,10 +158,42 @@ class ConvolutionKernel(Bilinear):
             return apply(ConvolutionInput(self.window, self.groups, size), xs[1], ct)
         return apply(Convolution(self.window, self.groups), xs[0], ct)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, ct = (k.cast(a, result_dtype(xs)) for a in xs)
+        rank, w = self.window.rank, self.infer(x, ct)
+        x, ct = _grouped(k, x, 1, self.groups), _grouped(k, ct, 1, self.groups)
+        lead = len(x.shape) - rank
+        # the box: groups, o, c, *k, then n, *p
+        unit = k.units(lead + 2 * rank + 1)
+        groups, o, c, n = unit[: lead - 2], unit[lead - 2], unit[lead - 1], unit[lead + rank]
+        windows = k.windows(self.window, len(unit), 0, lead, lead + rank + 1)
+        outputs, channels = ct.shape[lead - 1], x.shape[lead - 1]
+        make = k.dot if not groups or max(outputs, channels) >= _NARROW else k.products
+        made = make(
+            (*x.shape[1 : lead - 1], outputs, channels, *self.window.kernel),
+            (x.shape[0], *ct.shape[lead:]), x, ct,
+            ((n, *groups, c, *windows), (n, *groups, o, *unit[lead + rank + 1 :])),
+        )  # fmt: skip
+        return k.reshape(made, w.shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for w, groups, x, _, y in _samples():
             yield Sample(cls(w, groups), floats(x, y))
+
+
+_NARROW = 8
+"""With fewer channels than this in each group, the compiler folds products, without lanes of them.
+"""
+
+
+def _grouped(k: Any, x: Any, axis: int, groups: int) -> Any:
+    """For the compiler: an axis of channels as one of groups and one of channels in a group."""
+    if groups == 1:
+        return x
+    return k.reshape(
+        x, (*x.shape[:axis], groups, -(-x.shape[axis] // groups), *x.shape[axis + 1 :])
+    )
 
 
 def _check_rank(window: Window, xs: Sequence[Any], names: tuple[str, str]) -> None:

@@ -13,7 +13,7 @@ from ..core.families import Linear
 from ..core.sampling import Sample, floats
 from ..core.value import Value
 from ..errors import ArgumentError, ShapeError
-from . import indexing, keys, movement
+from . import indexing, keys, movement, selection
 
 V = TypeVar("V")
 
@@ -41,6 +41,11 @@ class Triangle(Linear):
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(self, ct)
+
+    def expand(self, *xs: Data) -> Data:
+        x = xs[0]
+        kept = self.forward(np.ones(x.shape[-2:], np.bool_))
+        return selection.where(kept, x, x.dtype.type(0))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

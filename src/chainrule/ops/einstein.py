@@ -81,6 +81,18 @@ class Einsum(Bilinear):
         mine, other = (plan.a, plan.b) if i == 0 else (plan.b, plan.a)
         return apply(Einsum(canonical(plan.out, other, mine)), ct, xs[1 - i])
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        plan = _plan(self.equation)
+        a, b = (k.cast(x, result_dtype(xs)) for x in xs)
+        sizes = dict(zip(plan.a + plan.b, (*a.shape, *b.shape), strict=True))
+        inner = [c for c in plan.a if c not in plan.out]
+        unit = dict(zip([*plan.out, *inner], k.units(len(plan.out) + len(inner)), strict=True))
+        shape = tuple(sizes[c] for c in plan.out)
+        places = tuple(unit[c] for c in plan.a), tuple(unit[c] for c in plan.b)
+        if not inner:
+            return k.apply("mul", k.view(a, shape, places[0]), k.view(b, shape, places[1]))
+        return k.dot(shape, tuple(sizes[c] for c in inner), a, b, places)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         sizes = {"a": 2, "b": 3, "c": 4, "d": 1, "e": 2}

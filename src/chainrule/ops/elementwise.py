@@ -259,7 +259,7 @@ class Sigmoid(_Smooth):
     """y = 1 / (1 + e⁻ˣ);  dy/dx = y (1 - y)."""
 
     needs = OUTPUT
-    expr = "1 / (1 + exp(-{0}))"
+    expr = "sigmoid({0})"
     math = ("{y} * (1 - {y})",)
 
     def forward(self, *xs: Any) -> Any:
@@ -286,7 +286,7 @@ class Erf(_Smooth):
 class Erfc(_Smooth):
     """y = 1 - erf x, accurate where that is small;  dy/dx = -2/√π exp(-x²)."""
 
-    expr = "1 - erf({0})"
+    expr = "erfc({0})"
     math = ("-2 / sqrt(pi) * exp(-{0}**2)",)
 
     def forward(self, *xs: Any) -> Any:

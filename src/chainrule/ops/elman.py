@@ -52,6 +52,9 @@ class RNN(Fused, name="rnn"):
             steps.append(h)
         return joining.stack(steps)
 
+    def expand(self, *xs: Data) -> Data:
+        return self.reference(*xs)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for steps, batch, hidden in sequences.SIZES:
@@ -91,6 +94,9 @@ class RNNBackward(sequences.Backward, name="rnn_backward"):
             dz.append(sequences.plus(dh, ct[t], h0) * slope)
             dh = contract.matmul(dz[-1], w)
         return joining.stack(dz[::-1]), dh
+
+    def expand(self, *xs: Data) -> Data:
+        return self.reference(*xs)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.apply import apply
 from ..core.aval import Aval, Data, result_dtype, shape_of
 from ..core.families import Fused
 from ..core.op import Active, Cotangents, Needs
@@ -87,6 +88,19 @@ class GRU(Fused, name="gru"):
             steps.append((h, joining.concatenate([r, u, n, m], 1)))
         return tuple(joining.stack(list(part)) for part in zip(*steps, strict=True))
 
+    def expand(self, *xs: Data) -> Data:
+        z, h, w, b = xs
+        steps = []
+        for t in range(z.shape[0]):
+            ar, au, m = sequences.cut(apply(contract.MatMul(False, True), h, w) + b, 3)
+            zr, zu, zn = sequences.cut(z[t], 3)
+            r = elementwise.tanh((zr + ar) * 0.5) * 0.5 + 0.5
+            u = elementwise.tanh((zu + au) * 0.5) * 0.5 + 0.5
+            n = elementwise.tanh(r * m + zn)
+            h = n + u * (h - n)
+            steps.append((h, joining.concatenate([r, u, n, m], 1)))
+        return tuple(joining.stack(list(part)) for part in zip(*steps, strict=True))
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for steps, batch, hidden in sequences.SIZES:
@@ -154,6 +168,23 @@ class GRUBackward(sequences.Backward, name="gru_backward"):
             dm = dn * r + extra[3]
             dz.append(joining.concatenate([dr, du, dn], 1))
             da.append(joining.concatenate([dr, du, dm], 1))
+            dh = dh * u + contract.matmul(da[-1], w)
+        return joining.stack(dz[::-1]), joining.stack(da[::-1]), dh
+
+    def expand(self, *xs: Data) -> Data:
+        (d_out, d_gates), (h0, w, out, gates) = self.cotangents(xs)
+        dh: Data = None
+        dz, da = [], []
+        for t in reversed(range(out.shape[0])):
+            r, u, n, m = sequences.cut(gates[t], 4)
+            dh = sequences.plus(dh, None if d_out is None else d_out[t], h0)
+            er, eu, en, em = [None] * 4 if d_gates is None else sequences.cut(d_gates[t], 4)
+            du = sequences.plus(dh * ((out[t - 1] if t else h0) - n), eu, h0)
+            dn = sequences.plus(dh * (1.0 - u), en, h0) * (1.0 - n * n)
+            dr = sequences.plus(dn * m, er, h0) * (r * (1.0 - r))
+            du = du * (u * (1.0 - u))
+            dz.append(joining.concatenate([dr, du, dn], 1))
+            da.append(joining.concatenate([dr, du, sequences.plus(dn * r, em, h0)], 1))
             dh = dh * u + contract.matmul(da[-1], w)
         return joining.stack(dz[::-1]), joining.stack(da[::-1]), dh
 

@@ -69,6 +69,16 @@ class Concatenate(_Joining):
             start = stop
         return grads
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        y = self.infer(*xs)
+        parts, start = [], 0
+        for x in xs:
+            starts = [0] * len(y.shape)
+            starts[self.axis] = start
+            start += x.shape[self.axis]
+            parts.append((k.cast(x, y.dtype), k.box(starts, [1] * len(starts))))
+        return k.assemble(y.shape, y.dtype, 0, parts)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for axis, shapes in _JOINED:
@@ -105,6 +115,15 @@ class Stack(_Joining):
         return [
             None if wanted is None else ct[_along(self.axis, i)] for i, wanted in enumerate(active)
         ]
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        y = self.infer(*xs)
+        parts = []
+        for i, x in enumerate(xs):
+            part = k.reshape(k.cast(x, y.dtype), (*x.shape[: self.axis], 1, *x.shape[self.axis :]))
+            starts = [i * (axis == self.axis) for axis in range(len(y.shape))]
+            parts.append((part, k.box(starts, [1] * len(starts))))
+        return k.assemble(y.shape, y.dtype, 0, parts)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -183,6 +202,9 @@ class Split(Linear):
         parts = self.infer(x)
         return concatenate(_filled(ct, parts), self.axis)
 
+    def expand(self, *xs: Data) -> Data:
+        return self.forward(*xs)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axis, sizes in [
@@ -222,6 +244,9 @@ class Unbind(Linear):
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return stack(_filled(ct, self.infer(x)), self.axis)
+
+    def expand(self, *xs: Data) -> Data:
+        return tuple([xs[0][_along(self.axis, i)] for i in range(self.size)])
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.apply import apply
 from ..core.aval import Aval, Data, result_dtype, shape_of
 from ..core.families import Fused
 from ..core.op import Active, Cotangents, Needs
@@ -72,6 +73,18 @@ class LSTM(Fused, name="lstm"):
             g = elementwise.tanh(g)
             c = f * c + i * g
             h = o * elementwise.tanh(c)
+            steps.append((h, c, joining.concatenate([i, f, g, o], 1)))
+        return tuple(joining.stack(list(part)) for part in zip(*steps, strict=True))
+
+    def expand(self, *xs: Data) -> Data:
+        z, h, c, w = xs
+        steps = []
+        for t in range(z.shape[0]):
+            i, f, g, o = sequences.cut(apply(contract.MatMul(False, True), h, w) + z[t], 4)
+            i, f, o = (elementwise.tanh(gate * 0.5) * 0.5 + 0.5 for gate in (i, f, o))
+            g = elementwise.tanh(g)
+            c = f * c + i * g
+            h = elementwise.tanh(c) * o
             steps.append((h, c, joining.concatenate([i, f, g, o], 1)))
         return tuple(joining.stack(list(part)) for part in zip(*steps, strict=True))
 
@@ -143,6 +156,9 @@ class LSTMBackward(sequences.Backward, name="lstm_backward"):
             dz.append(d)
             dh, dc = contract.matmul(d, w), dc * f
         return joining.stack(dz[::-1]), dh, dc
+
+    def expand(self, *xs: Data) -> Data:
+        return self.reference(*xs)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

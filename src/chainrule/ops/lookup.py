@@ -18,7 +18,7 @@ from ..core.families import Constant, Linear
 from ..core.op import Needs
 from ..core.sampling import Sample, floats, ints
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from . import indexing, keys, movement, scattering
+from . import indexing, keys, movement, scattering, selection
 
 V = TypeVar("V")
 
@@ -56,6 +56,14 @@ class Gather(Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(Scatter(self.axis, x.shape), ct, *constants)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, index = xs
+        if not x.shape:
+            x, index = k.reshape(x, (1,)), k.reshape(index, (1,))
+        at = {self.axis: k.index(index, index.shape)}
+        found = k.look_up(x, index.shape, _around(k, self.axis, len(index.shape)), at)
+        return k.reshape(found, xs[1].shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axis, index in _GATHERED:
@@ -91,6 +99,23 @@ class Scatter(Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(Gather(self.axis), ct, *constants)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, index = xs
+        shape = self.shape or (1,)
+        if not self.shape:
+            x, index = k.reshape(x, (1,)), k.reshape(index, (1,))
+        at = {self.axis: k.index(index, index.shape)}
+        zeros = k.full(0, x.dtype, shape)
+        y = k.put("add", zeros, x, _around(k, self.axis, len(shape)), at)
+        return k.reshape(y, self.shape)
+
+    def expand(self, *xs: Data) -> Data:
+        x, index = xs
+        if 0 in self.shape or index.shape != _with_size(self.shape, self.axis, 1):
+            return None
+        here = hits(movement.squeeze(index, self.axis), self.shape[self.axis], self.axis)
+        return selection.where(here, x, x.dtype.type(0))
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axis, index in _GATHERED:
@@ -117,6 +142,11 @@ def _check_gather(shape: Shape, axis: int, index: Any) -> None:
             expected=f"sizes of at most {shape} except along axis {axis}",
             got=str(wanted),
         )
+
+
+def _around(k: Any, axis: int, rank: int) -> Any:
+    """For the compiler: every point at its own coordinates except along `axis`."""
+    return k.along(rank, [None if a == axis else a for a in range(rank)])
 
 
 def _places(shape: Shape, axis: int, index: Any) -> Any:
@@ -224,6 +254,12 @@ class Embedding(Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(RowSum(x.shape[0], self.padding), ct, *constants)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        weight, index = xs
+        shape, lead = self.infer(weight, index).shape, len(index.shape)
+        place = k.along(len(shape), [None, *range(lead, len(shape))])
+        return k.look_up(weight, shape, place, {0: k.index(index, shape)})
+
     def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
         return apply(EMBEDDING, _without_row(dxs[0], self.padding), xs[1])
 
@@ -259,6 +295,16 @@ class RowSum(Linear):
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(EMBEDDING, _without_row(ct, self.padding), *constants)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, index = xs
+        y, lead = self.infer(x, index), len(index.shape)
+        row = k.index(index, x.shape)
+        if self.padding is not None:
+            shown = k.apply("eq", row, k.full(self.padding, row.dtype, ()), dtype=k.boolean)
+            row = k.apply("where", shown, k.full(-1, row.dtype, ()), row, dtype=row.dtype)
+        place = k.along(len(x.shape), [None, *range(lead, len(x.shape))])
+        return k.put("add", k.full(0, y.dtype, y.shape), x, place, {0: row})
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -320,11 +366,23 @@ class OneHot(Constant):
         out.reshape(-1)[np.arange(flat.size) * self.classes + flat] = 1
         return out
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        index = k.reshape(k.cast(xs[0], np.dtype(np.int64)), (*xs[0].shape, 1))
+        shape = (*xs[0].shape, self.classes)
+        hits = k.apply("eq", k.expand(index, shape), k.iota(shape, len(shape) - 1), dtype=k.boolean)
+        return k.cast(hits, self.dtype)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape in [(), (1,), (4,), (0,), (2, 3), (2, 0), (2, 1, 3), (1, 1, 2, 2)]:
             yield Sample(cls(3, np.dtype(np.int64)), (ints(shape, 3),))
             yield Sample(cls(1, np.dtype(np.float32)), (ints(shape, 1),))
+
+
+def hits(index: Data, size: int, axis: int) -> Data:
+    """Whether the coordinate along a new axis, of `size` places, is that of `index`; boolean."""
+    codes: Data = apply(OneHot(size, np.dtype(np.bool_)), index)
+    return movement.movedim(codes, -1, axis)
 
 
 def one_hot(index: V, num_classes: int = -1, *, dtype: Any = np.int64) -> V:

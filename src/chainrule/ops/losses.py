@@ -6,6 +6,7 @@ exact where the logarithm of a probability would be log 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -167,6 +168,31 @@ class CrossEntropy(Fused):
             loss = loss - selection.where(kept, spread, 0.0)
         divisor = reduce.sum(_row_weights(weight, kept, labels, x.dtype))
         return _reduced(loss, self.reduction, divisor), log_p
+
+    def expand(self, *xs: Data) -> Data:
+        x, labels, *weight = xs
+        axis, wide = _class_axis(x), probabilities.wide(x.dtype)
+        if x.shape[axis] == 0:
+            return None
+        log_p = probabilities.log_softmax(x, axis)
+        kept, labels = self._kept(labels)
+        hits = lookup.hits(labels, x.shape[axis], axis)
+        # a greatest element, not a sum: a label that is no class makes the loss infinite, not zero
+        picked = reduce.amax(selection.where(hits, log_p, -math.inf), axis)
+        w: Data = 1.0
+        if weight:
+            w = reduce.sum(selection.where(hits, _beside(weight[0], x.ndim), 0.0), axis)
+        loss = selection.where(kept, w * (self.smoothing - 1.0) * picked, 0.0)
+        if self.smoothing:
+            weighted = log_p * _beside(weight[0], x.ndim) if weight else log_p
+            spread = reduce.sum(weighted, axis) * (self.smoothing / x.shape[axis])
+            loss = loss - selection.where(kept, spread, 0.0)
+        if self.reduction != "none":
+            loss = reduce.sum(movement.cast(loss, wide))
+            if self.reduction == "mean":
+                counted = selection.where(kept, w, 0.0) if weight else kept
+                loss = loss / reduce.sum(movement.cast(counted, wide))
+        return movement.cast(loss, x.dtype), log_p
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

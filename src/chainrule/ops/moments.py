@@ -63,6 +63,18 @@ class Var(reduce.Reduction, Fused):
         away = x - reduce.mean(x, self.axes, True)
         return reduce.sum(away * away, self.axes, self.keepdim) / self.divisor(x.shape)
 
+    def expand(self, *xs: Data) -> Data:
+        dtype = xs[0].dtype
+        wide = movement.cast(xs[0], np.promote_types(dtype, np.float32))
+        return movement.cast(self._expanded(wide), dtype)
+
+    def _expanded(self, x: Data) -> Data:
+        n, axes = float(self.count(x.shape)), self.axes
+        away = x - reduce.sum(x, axes, True) / n
+        squares = reduce.sum(away * away, axes, self.keepdim)
+        remainder = reduce.sum(away, axes, self.keepdim)
+        return (squares - remainder * remainder / n) / self.divisor(x.shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axes in reduce.AXES:
@@ -88,6 +100,9 @@ class Std(Var):
 
     def reference(self, *xs: Data) -> Data:
         return elementwise.sqrt(super().reference(*xs))
+
+    def _expanded(self, x: Data) -> Data:
+        return elementwise.sqrt(super()._expanded(x))
 
 
 class Norm(reduce.Reduction, Fused):
@@ -153,6 +168,25 @@ class Norm(reduce.Reduction, Fused):
             return reduce.sum(arithmetic.sign(size), axes, keepdim)
         return arithmetic.pow(reduce.sum(arithmetic.pow(size, p), axes, keepdim), 1.0 / p)
 
+    def expand(self, *xs: Data) -> Data:
+        x, p, axes = xs[0], self.p, self.axes
+        if not self.count(x.shape):
+            return None
+        size = arithmetic.abs(x)
+        if p == 2.0:
+            y = _expanded_euclidean(x, axes)
+        elif p == 1.0:
+            y = reduce.sum(size, axes, True)
+        elif p == 0.0:
+            y = reduce.sum(arithmetic.ne(x, 0), axes, True)
+        elif math.isinf(p):
+            y = (reduce.amax if p > 0 else reduce.amin)(size, axes, True)
+        else:
+            scale = _expanded_scale(size, axes)
+            powers = reduce.sum(arithmetic.pow(size / scale, p), axes, True)
+            y = scale * arithmetic.pow(powers, 1.0 / p)
+        return movement.reshape(movement.cast(y, x.dtype), self.infer(x).shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for i, (shape, axes) in enumerate(reduce.AXES):
@@ -185,6 +219,28 @@ def _euclidean(x: Any, axes: Axes) -> Any:
         return np.sqrt(squares)
     scale = np.where(exact, x.dtype.type(1), _scale(np.abs(x), axes))
     return scale * np.sqrt(reduce.pairwise_sum((x / scale) ** 2, axes, True, x.dtype))
+
+
+def _expanded_euclidean(x: Data, axes: Axes) -> Data:
+    """√Σx² with ops: in float64, where squares of float32 are finite, or rescaled if need be."""
+    if x.dtype != np.float64:
+        wide = movement.cast(x, np.float64)
+        return elementwise.sqrt(reduce.sum(wide * wide, axes, True))
+    squares = reduce.sum(x * x, axes, True)
+    limits = np.finfo(np.float64)
+    exact = arithmetic.logical_and(
+        arithmetic.gt(squares, float(limits.tiny / limits.eps)),
+        arithmetic.lt(squares, float(limits.max)),
+    )
+    scale = arithmetic.where(exact, 1.0, _expanded_scale(arithmetic.abs(x), axes))
+    ratio = x / scale
+    return scale * elementwise.sqrt(reduce.sum(ratio * ratio, axes, True))
+
+
+def _expanded_scale(size: Data, axes: Axes) -> Data:
+    top = reduce.amax(size, axes, True)
+    usable = arithmetic.logical_and(arithmetic.gt(top, 0), arithmetic.isfinite(top))
+    return arithmetic.where(usable, top, 1.0)
 
 
 def var(x: V, dim: reduce.Dim = None, *, correction: float = 1, keepdim: bool = False) -> V:

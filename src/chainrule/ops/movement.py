@@ -59,6 +59,9 @@ class Cast(Linear):
     def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
         return None if self.dtype.kind != "f" else apply(self, dxs[0])
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return k.cast(k.node(xs[0]), self.dtype)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape in _SHAPES:
@@ -102,6 +105,12 @@ class Identity(Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return ct
 
+    def expand(self, *xs: Data) -> Data:
+        return xs[0]
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return xs[0]
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape in _SHAPES:
@@ -136,6 +145,9 @@ class Reshape(Linear):
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return reshape(ct, x.shape)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return k.reshape(xs[0], self.shape)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -259,6 +271,9 @@ class Permute(Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(Permute(self._inverse), ct)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return k.permute(xs[0], self.axes)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axes in [
@@ -355,6 +370,9 @@ class Expand(Linear):
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return reduce.sum_to(ct, x.shape)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return k.expand(xs[0], self.shape)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -90,6 +90,9 @@ class LayerNorm(Fused):
         r = elementwise.rsqrt(reduce.mean(away * away, axes, True) + self.eps)
         return _scaled(away * r, xs), mean, r
 
+    def expand(self, *xs: Data) -> Data:
+        return self.reference(*xs)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, ndim in (
@@ -168,6 +171,17 @@ class BatchNorm(Fused):
         var = reduce.mean(away * away, axes)
         y = away / elementwise.sqrt(_beside(var + self.eps, x.ndim))
         return _scaled(y, (x, *(_beside(p, x.ndim) for p in xs[1:]))), mean, var
+
+    def expand(self, *xs: Data) -> Data:
+        x, axes, ndim = xs[0], _all_but_channels(xs[0].ndim), xs[0].ndim
+        mean = reduce.mean(x, axes)
+        away = x - _beside(mean, ndim)
+        var = reduce.mean(away * away, axes)
+        scale = elementwise.rsqrt(var + self.eps)
+        if len(xs) > 1:
+            scale = scale * xs[1]
+        y = away * _beside(scale, ndim)
+        return y + _beside(xs[2], ndim) if len(xs) > 2 else y, mean, var
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

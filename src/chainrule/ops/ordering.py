@@ -51,6 +51,13 @@ class ArgMax(Constant):
     def forward(self, *xs: Any) -> Any:
         return np.argmax(xs[0], axis=self.axis, keepdims=self.keepdim)
 
+    best = "maximum"
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x = xs[0]
+        axes = tuple(range(len(x.shape))) if self.axis is None else (self.axis,)
+        return k.reshape(k.first_best(self.best, x, axes)[1], self.infer(x).shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         yield Sample(cls(), (distinct(),))
@@ -65,6 +72,8 @@ class ArgMin(ArgMax):
 
     def forward(self, *xs: Any) -> Any:
         return np.argmin(xs[0], axis=self.axis, keepdims=self.keepdim)
+
+    best = "minimum"
 
 
 class MaxAlong(Fused):
@@ -82,6 +91,13 @@ class MaxAlong(Fused):
 
     def forward(self, *xs: Any) -> Any:
         return self._pick(xs[0], np.argmax)
+
+    best = "maximum"
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        shape = self.infer(xs[0])[0].shape
+        values, where = k.first_best(self.best, xs[0], (self.axis,))
+        return k.reshape(values, shape), k.reshape(where, shape)
 
     def _pick(self, x: Any, position: Any) -> tuple[Any, Any]:
         where = position(x, axis=self.axis, keepdims=True)
@@ -110,6 +126,8 @@ class MinAlong(MaxAlong):
 
     def forward(self, *xs: Any) -> Any:
         return self._pick(xs[0], np.argmin)
+
+    best = "minimum"
 
 
 class ArgSort(Constant):
@@ -176,6 +194,18 @@ class Cumsum(Linear):
             return np.add.accumulate(x, axis=self.axis, dtype=dtype)
         backward = np.flip(x, self.axis)
         return np.flip(np.add.accumulate(backward, axis=self.axis, dtype=dtype), self.axis)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        y = self.infer(xs[0])
+        x, rank = k.cast(xs[0], y.dtype), len(y.shape)
+        if not rank or 0 in y.shape:
+            return x
+        if not self.reverse:
+            return k.scan("add", x, self.axis)
+        starts = [n - 1 if a == self.axis else 0 for a, n in enumerate(y.shape)]
+        steps = [-1 if a == self.axis else 1 for a in range(rank)]
+        turned = k.scan("add", k.sliced(x, starts, y.shape, steps), self.axis)
+        return k.sliced(turned, starts, y.shape, steps)
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(Cumsum(self.axis, not self.reverse), ct)

@@ -7,6 +7,7 @@ Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -131,3 +132,99 @@ def permutation(key: int, counter: int, n: int) -> Any:
 def _wide(key: int, counter: int, n: int) -> Any:
     """`n` random 64-bit words: two 32-bit words each, the first one low."""
     return words(key, counter, 2 * n).astype("<u4", copy=False).view("<u8")
+
+
+def word_nodes(k: Any, key: Any, counter: Any, first: int, blocks: int) -> list[Any]:
+    """The four words of so many blocks from `first` on, as nodes of the compiler: uint32 vectors.
+
+    `k` is a ``compile.lower.builder.Lowering``; `key` and `counter` are nodes without dimensions.
+    """
+    word, wide = np.dtype(np.uint32), np.dtype(np.uint64)
+
+    def constant(value: int, dtype: Any) -> Any:
+        return k.full(value, dtype, ())
+
+    def high(x: Any) -> Any:
+        return k.cast(k.apply("shr", x, constant(32, wide)), word)
+
+    block = k.apply("add", k.cast(k.iota((blocks,), 0), wide), k.cast(counter, wide))
+    if first:
+        block = k.apply("add", block, constant(first, wide))
+    key = k.cast(key, wide)
+    keys = [k.cast(key, word), high(key)]
+    zero = constant(0, word)
+    c = [k.cast(block, word), high(block), zero, zero]
+    m0, m1 = (constant(int(m), word) for m in _MULTIPLIERS[:, 0])
+    for r in range(_ROUNDS):
+        k0, k1 = (
+            k.apply("add", half, constant(r * weyl & 0xFFFFFFFF, word))
+            for half, weyl in zip(keys, _WEYL, strict=True)
+        )
+        a = k.apply("bit_xor", k.apply("bit_xor", k.apply("mulhi", m1, c[2]), c[1]), k0)
+        b = k.apply("bit_xor", k.apply("bit_xor", k.apply("mulhi", m0, c[0]), c[3]), k1)
+        c = [a, k.apply("mul", m1, c[2]), b, k.apply("mul", m0, c[0])]
+    return [k.expand(x, (blocks,)) for x in c]
+
+
+def uniform_nodes(k: Any, words: Sequence[Any], dtype: Any) -> list[Any]:
+    """What ``uniform`` makes of the four words of blocks, as nodes of the compiler."""
+    if dtype == np.float64:
+        return [_times(k, _shifted(k, x, 11), dtype, 2.0**-53) for x in _wide_nodes(k, words)]
+    half = dtype == np.float16
+    bits, unit = (21, 2.0**-11) if half else (8, 2.0**-24)
+    return [_times(k, _shifted(k, word, bits), dtype, unit) for word in words]
+
+
+def normal_nodes(k: Any, words: Sequence[Any], dtype: Any) -> list[Any]:
+    """What ``normal`` makes of the four words of blocks, as nodes of the compiler."""
+    if dtype == np.float64:
+        made, unit = dtype, 2.0**-53
+        bits = [_shifted(k, x, 11) for x in _wide_nodes(k, words)]
+    else:
+        made, unit, bits = np.dtype(np.float32), 2.0**-32, list(words)
+
+    def number(x: float) -> Any:
+        return k.full(float(made.type(x)), made, ())
+
+    uniforms = [_times(k, x, made, unit, 0.5) for x in bits]
+    out = []
+    for u, v in zip(uniforms[::2], uniforms[1::2], strict=True):
+        radius = k.apply("sqrt", k.apply("mul", number(-2.0), k.apply("log", u)))
+        angle = k.apply("mul", v, number(2.0 * np.pi))
+        out += [k.apply("mul", radius, k.apply(name, angle)) for name in ("cos", "sin")]
+    return [k.cast(z, dtype) for z in out]
+
+
+def integer_nodes(k: Any, words: Sequence[Any], span: int) -> list[Any]:
+    """What ``integers`` makes of the four words of blocks, as nodes of the compiler: uint64."""
+    wide = np.dtype(np.uint64)
+    if span > 2**32:
+        drawn = _wide_nodes(k, words)
+        factor = k.full(span % 2**64, wide, ())
+        return drawn if span == 2**64 else [k.apply("remainder", x, factor) for x in drawn]
+    low, high = ([k.cast(x, wide) for x in words[n::2]] for n in range(2))
+    if span == 2**32:
+        return high
+    factor = k.full(span, wide, ())
+    carries = [_shifted(k, k.apply("mul", x, factor), 32) for x in low]
+    pairs = zip(high, carries, strict=True)
+    return [_shifted(k, k.apply("add", k.apply("mul", x, factor), c), 32) for x, c in pairs]
+
+
+def _wide_nodes(k: Any, words: Sequence[Any]) -> list[Any]:
+    wide = np.dtype(np.uint64)
+    low, high = ([k.cast(x, wide) for x in words[n::2]] for n in range(2))
+    shifted = [k.apply("shl", x, k.full(32, wide, ())) for x in high]
+    return [k.apply("bit_or", x, y) for x, y in zip(low, shifted, strict=True)]
+
+
+def _shifted(k: Any, x: Any, bits: int) -> Any:
+    return k.apply("shr", x, k.full(bits, x.dtype, ()))
+
+
+def _times(k: Any, x: Any, dtype: Any, unit: float, plus: float = 0.0) -> Any:
+    """``(x + plus) · unit`` as floats."""
+    x = k.cast(x, dtype)
+    if plus:
+        x = k.apply("add", x, k.full(plus, dtype, ()))
+    return k.apply("mul", x, k.full(unit, dtype, ()))

@@ -18,7 +18,7 @@ from ..core.aval import Aval, Data, DType, Shape, shape_of
 from ..core.families import Constant, Fused, Linear
 from ..core.op import Active, Cotangents, Needs
 from ..core.sampling import Sample, distinct, floats, ints
-from . import movement, reduce, slicing, window
+from . import comparison, movement, reduce, selection, slicing, window
 from .window import Sizes, Window, axis_taps, taps
 
 V = TypeVar("V")
@@ -63,6 +63,39 @@ class MaxPool(Fused):
         patches = movement.reshape(patches, (*lead, w.taps, *w.output(size)))
         values, winners = reduce.max(patches, len(lead))
         return values, movement.cast(winners, _number_dtype(w))
+
+    def expand(self, *xs: Data) -> Data:
+        x, w = xs[0], self.window
+        if w.taps > window.MOST_SLICES:
+            return None
+        size, number = window.split_shape(x.shape, w.rank)[1], _number_dtype(w)
+        low = -math.inf if x.dtype.kind == "f" else float(np.iinfo(x.dtype).min)
+        best, *others = window.tap_slices(x, w, low)
+        winner: Data = _first_taps(w, size).astype(number) if w.is_padded else np.zeros((), number)
+        for t, value in enumerate(others, 1):
+            better = comparison.gt(value, best)
+            if x.dtype.kind == "f":  # a NaN wins too, unless there is one already
+                unless = comparison.logical_not(comparison.le(value, best))
+                better = comparison.logical_and(unless, comparison.eq(best, best))
+            best = selection.where(better, value, best)
+            winner = selection.where(better, t, winner)
+        return best, winner if others else np.broadcast_to(winner, best.shape)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, w = xs[0], self.window
+        y, winner = self.infer(x)
+        lead, whole = len(y.shape) - w.rank, (*y.shape, *w.kernel)
+        axes = range(len(y.shape), len(whole))
+        bare = w._replace(padding=((0, 0),) * w.rank)
+        place = k.windows(bare, len(whole), lead, len(y.shape), lead)
+        low = -math.inf if x.dtype.kind == "f" else int(np.iinfo(x.dtype).min)
+        taken = k.view(k.framed(x, w, low), whole, place)
+        number = k.row_major(whole, axes)
+        for axis, n in enumerate(x.shape[lead:]):  # what is outside does not win
+            at = _input_at(k, w, axis, k.iota(whole, lead + axis), k.iota(whole, axes[axis]))
+            number = k.apply("where", k.within(at, n), number, k.number(w.taps), dtype=at.dtype)
+        best, first = k.first_best("maximum", taken, axes, number)
+        return k.reshape(best, y.shape), k.reshape(k.cast(first, winner.dtype), y.shape)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -133,6 +166,21 @@ class MaxScatter(Linear):
 
     needs = Needs(inputs=(1,))
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        y, winners = xs
+        x, rank = self.infer(y), self.window.rank
+        lead = len(x.shape) - rank
+        if self.window.taps > window.MOST_SLICES:
+            place, index = _inputs_of(k, self.window, x.shape, winners)
+            return k.put("add", k.full(0, x.dtype, x.shape), y, place, index)
+        parts = []
+        for t, at, to in taps(self.window, self.size):
+            tap = k.full(t, winners.dtype, ())
+            won = k.apply("eq", k.cut(winners, lead, to), tap, dtype=k.boolean)
+            part = k.apply("where", won, k.cut(y, lead, to), k.full(0, y.dtype, ()), dtype=y.dtype)
+            parts.append((part, k.spots(part, lead, at)))
+        return k.assemble(x.shape, x.dtype, 0, parts, added=not self.window.is_disjoint)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for w, shape in window.pooling_samples():
@@ -163,12 +211,49 @@ class MaxGather(Linear):
         size = window.split_shape(x.shape, self.window.rank)[1]
         return apply(MaxScatter(self.window, size), ct, constants[0])
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, winners = xs
+        y, w = self.infer(x), self.window
+        lead = len(y.shape) - w.rank
+        if w.taps > window.MOST_SLICES:
+            return k.look_up(x, y.shape, *_inputs_of(k, w, x.shape, winners))
+        framed = k.framed(x, w, 0)
+        bare = w._replace(padding=((0, 0),) * w.rank)
+        total = k.full(0, y.dtype, y.shape)
+        for t, at, _ in taps(bare, framed.shape[lead:]):
+            won = k.apply("eq", winners, k.full(t, winners.dtype, ()), dtype=k.boolean)
+            part = k.cut(framed, lead, at)
+            total = k.apply("where", won, part, total, dtype=y.dtype)
+        return total
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for w, shape in window.pooling_samples():
             lead, size = window.split_shape(shape, w.rank)
             out = (2, *lead, *w.output(size))
             yield Sample(cls(w), (*floats((2, *shape)), ints(out, w.taps)))
+
+
+def _input_at(k: Any, w: Window, axis: int, point: Any, tap: Any) -> Any:
+    """For the compiler: s·p + d·t - lo along an axis."""
+    start = k.scaled(point, w.stride[axis], -w.padding[axis][0])
+    return k.apply("add", start, k.scaled(tap, w.dilation[axis]))
+
+
+def _inputs_of(k: Any, w: Window, shape: Shape, winners: Any) -> Any:
+    """For the compiler: where in inputs of `shape` the winners of windows are.
+
+    The place without the windows' axes, and by axis the numbers along these.
+    """
+    out, lead = winners.shape, len(shape) - w.rank
+    winners = k.cast(winners, np.dtype(np.int64))
+    index, rest = {}, w.taps
+    for axis, kernel in enumerate(w.kernel):
+        rest //= kernel
+        tap = k.apply("floor_divide", winners, k.number(rest))
+        tap = k.apply("remainder", tap, k.number(kernel))
+        index[lead + axis] = _input_at(k, w, axis, k.iota(out, lead + axis), tap)
+    return k.along(len(out), [*range(lead), *[None] * w.rank]), index
 
 
 def _where_equal(winners: Any, t: int, source: Any) -> Any:
@@ -201,6 +286,15 @@ class MaxPositions(Constant):
             start = np.arange(out[axis]) * w.stride[axis] - w.padding[axis][0]
             start = start.reshape(-1, *(1,) * (w.rank - 1 - axis))
             position = position * n + (start + place * w.dilation[axis])
+        return position
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        shape = xs[0].shape
+        lead = shape[: len(shape) - self.window.rank]
+        _, index = _inputs_of(k, self.window, (*lead, *self.size), xs[0])
+        position = k.full(0, np.dtype(np.int64), shape)
+        for n, at in zip(self.size, index.values(), strict=True):
+            position = k.apply("add", k.scaled(position, n), at)
         return position
 
     @classmethod

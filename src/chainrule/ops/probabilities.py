@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.apply import apply
-from ..core.aval import Aval, Data, Shape, shape_of
+from ..core.aval import Aval, Axes, Data, Shape, shape_of
 from ..core.families import Fused
 from ..core.op import OUTPUT, Active, Cotangents
 from ..core.sampling import Draw, Sample, floats
-from . import elementwise, movement, reduce
+from . import arithmetic, elementwise, movement, reduce
 
 V = TypeVar("V")
 
@@ -52,6 +52,13 @@ class Softmax(Fused):
     def reference(self, *xs: Data) -> Data:
         return elementwise.exp(xs[0] - reduce.logsumexp(xs[0], self.axis, True))
 
+    def expand(self, *xs: Data) -> Data:
+        x, axis = xs[0], self.axis
+        if 0 in x.shape:
+            return x
+        y = elementwise.exp(x - reduce.amax(x, axis, True))
+        return y / movement.cast(_total(y, axis), x.dtype)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axis in _SAMPLES:
@@ -82,6 +89,13 @@ class LogSoftmax(Fused):
     def reference(self, *xs: Data) -> Data:
         return xs[0] - reduce.logsumexp(xs[0], self.axis, True)
 
+    def expand(self, *xs: Data) -> Data:
+        x, axis = xs[0], self.axis
+        if 0 in x.shape:
+            return x
+        y = x - reduce.amax(x, axis, True)
+        return y - movement.cast(elementwise.log(_total(elementwise.exp(y), axis)), x.dtype)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axis in _SAMPLES:
@@ -99,6 +113,21 @@ _SAMPLES: tuple[tuple[Shape, int], ...] = (
 def wide(dtype: Any) -> Any:
     """The type to add up in: at least float32."""
     return np.promote_types(dtype, np.float32)
+
+
+def _total(y: Data, axis: int) -> Data:
+    """Σ y along an axis, which stays with size one, in the type to add up in."""
+    return reduce.sum(movement.cast(y, wide(y.dtype)), axis, True)
+
+
+def log_sum(x: Data, axes: Axes, shape: Shape) -> Data:
+    """log Σ eˣ over some axes, made of ops, in a given shape; None for sums over no elements."""
+    if any(x.shape[a] == 0 for a in axes):
+        return None
+    top = reduce.amax(x, axes, True)
+    top = arithmetic.where(arithmetic.isfinite(top), top, 0.0)
+    y = elementwise.log(reduce.sum(elementwise.exp(x - top), axes, True)) + top
+    return movement.reshape(y, shape)
 
 
 def log_probabilities(x: Any, axis: int) -> Any:

@@ -35,6 +35,10 @@ class Prod(Fused):
         dtype = reduce.sum_dtype(xs[0].dtype)
         return _product(xs[0], axis=self.axis, keepdims=self.keepdim, dtype=dtype)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x = k.cast(xs[0], reduce.sum_dtype(xs[0].dtype))
+        return k.reduce("mul", x, (self.axis,), self.keepdim)
+
     def vjp(self, ct: Data, xs: Sequence[Data], y: Data, active: Active) -> Cotangents:
         ct = ct if self.keepdim else movement.unsqueeze(ct, self.axis)
         return (ct * apply(ProdOthers(self.axis), xs[0]),)
@@ -61,6 +65,26 @@ class ProdOthers(Fused):
         np.multiply.accumulate(x[..., :-1], axis=-1, out=before[..., 1:])
         np.multiply.accumulate(x[..., :0:-1], axis=-1, out=after[..., -2::-1])
         return np.moveaxis(before * after, -1, self.axis)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x = xs[0]
+        rank, n = len(x.shape), x.shape[self.axis]
+        if n < 2:
+            return k.full(1, x.dtype, x.shape)
+        ones = [1] * rank
+        steps = [-1 if a == self.axis else 1 for a in range(rank)]
+        sizes = tuple(n - 1 if a == self.axis else m for a, m in enumerate(x.shape))
+
+        def start(at: int) -> list[int]:
+            return [at if a == self.axis else 0 for a in range(rank)]
+
+        before = k.scan("mul", k.sliced(x, start(0), sizes, ones), self.axis)
+        after = k.scan("mul", k.sliced(x, start(n - 1), sizes, steps), self.axis)
+        return k.apply(
+            "mul",
+            k.assemble(x.shape, x.dtype, 1, [(before, k.box(start(1), ones))]),
+            k.assemble(x.shape, x.dtype, 1, [(after, k.box(start(n - 2), steps))]),
+        )
 
     def vjp(self, ct: Data, xs: Sequence[Data], y: Data, active: Active) -> Cotangents:
         """x̄ₖ = Σᵢ ȳᵢ Πⱼ xⱼ over j other than i and k: the same op on rows without their xᵢ."""

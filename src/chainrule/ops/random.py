@@ -157,6 +157,19 @@ class _Random(Constant, abstract=True):
         drawn = self.numbers(int(xs[0]), int(xs[1]), size)
         return drawn.reshape(self.shape)
 
+    def block(self, k: Any, words: Sequence[Any]) -> list[Any]:
+        """The numbers that a block of four words gives, as nodes of the compiler."""
+        raise NotImplementedError
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        n, each = math.prod(self.shape), 2 if self.is_wide else 4
+        parts = []
+        for first, size in ((0, n // each), (n // each, 1 if n % each else 0)):
+            numbers = self.block(k, philox.word_nodes(k, xs[0], xs[1], first, size)) if size else []
+            for i, x in enumerate(numbers[: n - first * each]):
+                parts.append((x, k.box([first * each + i], [each])))
+        return k.reshape(k.assemble((n,), self.dtype, 0, parts), self.shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         inputs = (Draw((), 0, 1000, "int"), Draw((), 0, 1000, "int"))
@@ -174,12 +187,18 @@ class RandomUniform(_Random):
     def numbers(self, key: int, counter: int, n: int) -> Any:
         return philox.uniform(key, counter, n, self.dtype)
 
+    def block(self, k: Any, words: Sequence[Any]) -> list[Any]:
+        return philox.uniform_nodes(k, words, self.dtype)
+
 
 class RandomNormal(_Random):
     """Standard normal numbers, by the transform of Box and Muller."""
 
     def numbers(self, key: int, counter: int, n: int) -> Any:
         return philox.normal(key, counter, n, self.dtype)
+
+    def block(self, k: Any, words: Sequence[Any]) -> list[Any]:
+        return philox.normal_nodes(k, words, self.dtype)
 
 
 class RandomInteger(_Random):
@@ -195,6 +214,12 @@ class RandomInteger(_Random):
     def numbers(self, key: int, counter: int, n: int) -> Any:
         drawn = philox.integers(key, counter, n, self.high - self.low).astype(np.int64)
         return (drawn + np.int64(self.low)).astype(self.dtype)
+
+    def block(self, k: Any, words: Sequence[Any]) -> list[Any]:
+        drawn = philox.integer_nodes(k, words, self.high - self.low)
+        return [
+            k.cast(k.scaled(k.cast(x, np.dtype(np.int64)), 1, self.low), self.dtype) for x in drawn
+        ]
 
 
 class RandomMask(_Random):
@@ -213,6 +238,13 @@ class RandomMask(_Random):
         kept = philox.words(key, counter, n) >= np.uint32(min(round(self.p * 2**32), 2**32 - 1))
         return np.multiply(kept, self.dtype.type(1.0 / (1.0 - self.p)), dtype=self.dtype)
 
+    def block(self, k: Any, words: Sequence[Any]) -> list[Any]:
+        threshold = k.full(min(round(self.p * 2**32), 2**32 - 1), words[0].dtype, ())
+        scale = k.full(float(self.dtype.type(1.0 / (1.0 - self.p))), self.dtype, ())
+        zero = k.full(0.0, self.dtype, ())
+        kept = (k.apply("ge", word, threshold, dtype=k.boolean) for word in words)
+        return [k.apply("where", x, scale, zero, dtype=self.dtype) for x in kept]
+
 
 class RandomPermutation(_Random):
     """The numbers 0 … n-1 in random order."""
@@ -223,6 +255,9 @@ class RandomPermutation(_Random):
 
     def numbers(self, key: int, counter: int, n: int) -> Any:
         return philox.permutation(key, counter, n).astype(self.dtype, copy=False)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return None
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from ..core.families import Constant, Fused, Linear
 from ..core.op import BOTH, Active, Cotangents, Op
 from ..core.sampling import Sample, bools, distinct, floats
 from ..errors import DTypeError, ShapeError
-from . import arithmetic, elementwise, movement, ordering
+from . import arithmetic, elementwise, movement, ordering, probabilities
 
 __all__ = ["all", "amax", "amin", "any", "logsumexp", "max", "mean", "min", "sum", "sum_to"]
 
@@ -168,6 +168,10 @@ class Sum(Reduction, Linear):
     def dtype_of(self, dtype: DType) -> DType:
         return sum_dtype(dtype)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x = xs[0]
+        return k.reduce("add", k.cast(x, self.dtype_of(x.dtype)), self.axes, self.keepdim)
+
     def forward(self, *xs: Any) -> Any:
         return pairwise_sum(xs[0], self.axes, self.keepdim, sum_dtype(xs[0].dtype))
 
@@ -191,6 +195,11 @@ class Mean(Reduction, Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         share = ct / self.count(x.shape)
         return movement.expand(self.restore(share, x.shape), x.shape)
+
+    def expand(self, *xs: Data) -> Data:
+        x, dtype = xs[0], float_dtype(xs[0].dtype)
+        total = sum(movement.cast(x, np.promote_types(dtype, np.float32)), self.axes, self.keepdim)
+        return movement.cast(total / float(self.count(x.shape)), dtype)
 
 
 class SumTo(Linear):
@@ -217,6 +226,12 @@ class SumTo(Linear):
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return movement.expand(ct, x.shape)
+
+    def expand(self, *xs: Data) -> Data:
+        x, lead = xs[0], xs[0].ndim - len(self.shape)
+        axes = [i for i in range(x.ndim) if i < lead or self.shape[i - lead] == 1 != x.shape[i]]
+        y = sum(x, axes) if axes or x.dtype.kind != "f" else x
+        return movement.reshape(y, self.shape)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -255,6 +270,11 @@ class Amax(Reduction, Fused):
         ties = sum(movement.cast(winners, ct.dtype), self.axes, True)
         return (arithmetic.where(winners, self.restore(ct, x.shape) / ties, 0.0),)
 
+    fold: ClassVar[str] = "maximum"
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return k.reduce(self.fold, xs[0], self.axes, self.keepdim)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axes in AXES:
@@ -264,6 +284,8 @@ class Amax(Reduction, Fused):
 
 class Amin(Amax):
     """y = min x;  dy/dx = 1/k at each of the k elements that equal y, else 0."""
+
+    fold = "minimum"
 
     def forward(self, *xs: Any) -> Any:
         return _least(xs[0], axis=self.axes, keepdims=self.keepdim)
@@ -295,6 +317,9 @@ class Logsumexp(Reduction, Fused):
     def reference(self, *xs: Data) -> Data:
         return elementwise.log(sum(elementwise.exp(xs[0]), self.axes, self.keepdim))
 
+    def expand(self, *xs: Data) -> Data:
+        return probabilities.log_sum(xs[0], self.axes, self.infer(*xs).shape)
+
 
 class AnyNonzero(Reduction, Constant, name="any"):
     """Whether an element is nonzero."""
@@ -305,6 +330,11 @@ class AnyNonzero(Reduction, Constant, name="any"):
     def forward(self, *xs: Any) -> Any:
         return _any(xs[0], axis=self.axes, keepdims=self.keepdim)
 
+    fold: ClassVar[str] = "or"
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return k.reduce(self.fold, k.cast(xs[0], np.dtype(np.bool_)), self.axes, self.keepdim)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, axes in (*AXES, *EMPTY):
@@ -314,6 +344,8 @@ class AnyNonzero(Reduction, Constant, name="any"):
 
 class AllNonzero(AnyNonzero, name="all"):
     """Whether every element is nonzero."""
+
+    fold = "and"
 
     def forward(self, *xs: Any) -> Any:
         return _all(xs[0], axis=self.axes, keepdims=self.keepdim)

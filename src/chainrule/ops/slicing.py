@@ -64,6 +64,9 @@ class Slice(Linear):
             )
         return apply(Spread(self.starts, self.steps, x.shape), ct)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return k.reshape(k.sliced(xs[0], self.starts, self.sizes, self.steps), self.shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, starts, sizes, steps, out in _SLICES:
@@ -89,6 +92,10 @@ class Spread(Linear):
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(Slice(self.starts, x.shape, self.steps, x.shape), ct)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x = xs[0]
+        return k.assemble(self.shape, x.dtype, 0, [(x, k.box(self.starts, self.steps))])
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -224,6 +231,13 @@ class Pad(Linear):
 
     def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
         return apply(Pad(self.widths, 0.0), dxs[0])
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x = xs[0]
+        if any(n < 0 for pair in self.widths for n in pair):
+            return None
+        place = k.box([lo for lo, _ in self.widths], [1] * len(self.widths))
+        return k.assemble(self.infer(x).shape, x.dtype, self.value, [(x, place)])
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -19,7 +19,7 @@ from ..core.aval import Aval, Data, Shape, describe, shape_of
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
 from ..errors import ArgumentError, ShapeError
-from . import movement
+from . import movement, slicing
 
 V = TypeVar("V")
 
@@ -118,6 +118,18 @@ def _ravel(places: Sequence[int], kernel: Shape) -> int:
     for t, k in zip(places, kernel, strict=True):
         number = number * k + t
     return number
+
+
+MOST_SLICES = 16
+"""Windows of more taps than this stay one op when they are compiled."""
+
+
+def tap_slices(x: Data, window: Window, fill: float) -> list[Data]:
+    """What each tap meets in all windows, as strided slices of x with `fill` around it."""
+    lead = len(x.shape) - window.rank
+    framed = slicing.pad(x, ((0, 0),) * lead + window.padding, fill)
+    bare = window._replace(padding=((0, 0),) * window.rank)
+    return [framed[(..., *at)] for _, at, _ in taps(bare, tuple(framed.shape[lead:]))]
 
 
 # Reading the arguments of public functions --------------------------------------------------------
@@ -246,6 +258,13 @@ class Unfold(Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(Fold(self.window, tuple(x.shape[x.ndim - self.window.rank :])), ct)
 
+    def lower(self, k: Any, *xs: Any) -> Any:
+        x, y, rank = xs[0], self.infer(xs[0]), self.window.rank
+        lead = len(x.shape) - rank
+        bare = self.window._replace(padding=((0, 0),) * rank)
+        place = k.windows(bare, len(y.shape), lead, lead, lead + rank)
+        return k.view(k.framed(x, self.window, 0), y.shape, place)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for w, size in _samples():
@@ -281,6 +300,17 @@ class Fold(Linear):
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(Unfold(self.window), ct)
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        y, w = xs[0], self.window
+        x = self.infer(y)
+        lead = len(x.shape) - w.rank
+        flat = k.reshape(y, (*x.shape[:lead], w.taps, *y.shape[lead + w.rank :]))
+        parts = []
+        for t, at, to in taps(w, self.size):
+            part = k.cut(k.slice_axis(flat, lead, t), lead, to)
+            parts.append((part, k.spots(part, lead, at)))
+        return k.assemble(x.shape, x.dtype, 0, parts, added=not w.is_disjoint)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -112,9 +112,10 @@ def adam(param: Data, grad: Data, state: State, hyper: Group, *, decoupled: bool
     new: State = {"step": step, "exp_avg": mean, "exp_avg_sq": squares}
     if hyper["amsgrad"]:
         squares = new["max_exp_avg_sq"] = ops.maximum(state["max_exp_avg_sq"], squares)
-    rate = factor(lr / (1.0 - beta1**step), param)
+    # Ops, not NumPy's scalars: their power differs in the last bit from that of arrays.
+    rate = factor(lr / (1.0 - ops.pow(beta1, step)), param)
     spread = ops.sqrt(squares)
-    spread /= factor((1.0 - beta2**step) ** 0.5, param)
+    spread /= factor(ops.sqrt(1.0 - ops.pow(beta2, step)), param)
     spread += hyper["eps"]
     change = mean / spread
     change *= rate

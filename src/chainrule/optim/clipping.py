@@ -51,7 +51,7 @@ def clip_grad_norm_(
     """
     grads = _gradients(parameters)
     total = get_total_norm(grads, norm_type)
-    if error_if_nonfinite and not np.isfinite(total.array):
+    if error_if_nonfinite and not ops.isfinite(total.array):
         raise TrainingError("the gradient norm is not finite", got=str(total.array))
     with recording(False):
         scale = ops.minimum(float(max_norm) / (total.array + 1e-6), 1.0)

@@ -4,20 +4,23 @@ An algorithm is a pure function of arrays, ``(param, grad, state, hyper-paramete
 state)``, written with operators and functions of ``chainrule.ops`` only. So the same rule runs on
 NumPy arrays in an eager step and on traced values when a whole training step is compiled. State is
 held in Tensors, cells whose array is replaced; hyper-parameters are read from the group in each
-step, so schedules and users may change them at any time.
+step, compiled or not, so schedules and users may change them at any time. A rule may ask whether a
+number is zero, and nothing else: in a trace, only that is known of it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import ops
 from ..core.aval import SCALARS, Data, describe
-from ..core.value import Value, recording
+from ..core.value import Value, configuration, recording, tape
+from ..creation import zeros_like
 from ..errors import ArgumentError, StateError
 from ..nn.module import Module
 from ..tensor import Tensor
@@ -104,13 +107,14 @@ class Optimizer(ABC):
             taken.add(id(p))
         self.check(group)
         self.param_groups.append(group)
+        configuration.version += 1
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or set them to zero."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    p.grad = None if set_to_none else Tensor.wrap(np.zeros(p.shape, p.dtype))
+                    p.grad = None if set_to_none else zeros_like(p.grad)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
@@ -119,6 +123,8 @@ class Optimizer(ABC):
         returned.
         """
         loss = None
+        if tape.graph is not None:
+            tape.graph.visit(self)
         if closure is not None:
             with recording(True):
                 loss = closure()
@@ -128,12 +134,13 @@ class Optimizer(ABC):
         return loss
 
     def _step_group(self, group: Group) -> None:
-        hyper = {key: _plain(value) for key, value in group.items() if key != "params"}
-        slots = self.slots(hyper)
+        plain = {key: _plain(value) for key, value in group.items() if key != "params"}
+        hyper = plain if tape.graph is None else tape.graph.numbers(group, plain)
+        slots = self.slots(plain)
         for p in group["params"]:
             if p.grad is None:
                 continue
-            cells = self._cells(p, slots, hyper)
+            cells = self._cells(p, slots, plain)
             param, grad = p.array, p.grad.array
             if grad.dtype != param.dtype:
                 grad = ops.cast(grad, param.dtype)
@@ -149,7 +156,26 @@ class Optimizer(ABC):
         for slot in slots:
             if slot not in cells:
                 cells[slot] = Tensor.wrap(self.start(slot, p.array, hyper))
+                if tape.graph is not None:
+                    tape.graph.adopt(cells[slot], partial(self._forget, p, slot))
         return cells
+
+    def _forget(self, p: Tensor, slot: str) -> None:
+        """Drop a state tensor that was made in vain."""
+        cells = self.state.get(p, {})
+        cells.pop(slot, None)
+        if not cells:
+            self.state.pop(p, None)
+
+    def configuration(self) -> dict[str, Any]:
+        """What a compiled step depends on besides the numbers in the groups."""
+        found: dict[str, Any] = {"state": self.state, "parameters with state": len(self.state)}
+        for n, cells in enumerate(self.state.values()):
+            found |= {f"state[{n}].{slot}": cell for slot, cell in cells.items()}
+        for i, group in enumerate(self.param_groups):
+            found[f"param_groups[{i}]"] = group
+            found[f"parameters of param_groups[{i}]"] = len(group["params"])
+        return found
 
     # State ----------------------------------------------------------------------------------------
 
@@ -194,9 +220,20 @@ class Optimizer(ABC):
                 "the state is of parameters that this optimizer does not have",
                 got=f"parameters {sorted(saved)[:6]}",
             )
-        self.state = loaded
+        self._take_over(loaded)
         for mine, group in zip(self.param_groups, groups, strict=True):
             mine.update({key: value for key, value in group.items() if key != "params"})
+
+    def _take_over(self, loaded: dict[Tensor, dict[str, Tensor]]) -> None:
+        """Make `loaded` the state. Cells that were there stay, so that compiled steps hold."""
+        for p, cells in loaded.items():
+            known = self.state.get(p, {})
+            for slot, cell in cells.items():
+                if slot in known:
+                    known[slot].array, cells[slot] = cell.array, known[slot]
+        self.state.clear()
+        self.state.update(loaded)
+        configuration.version += 1
 
     def _fitted_group(self, given: Any) -> Group:
         """A saved group with the hyper-parameters of this optimizer, each of its own kind."""

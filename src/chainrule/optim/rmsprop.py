@@ -75,6 +75,6 @@ def rmsprop(param: Data, grad: Data, state: State, hyper: Group) -> Update:
         mean = new["grad_avg"] = mean + (grad - mean) * (1.0 - alpha)
         squares = squares - mean * mean
     change = grad / (ops.sqrt(squares) + hyper["eps"])
-    if hyper["momentum"] > 0:
+    if hyper["momentum"]:
         change = new["momentum_buffer"] = state["momentum_buffer"] * hyper["momentum"] + change
     return param - change * factor(hyper["lr"], param), new

@@ -67,13 +67,15 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Pow: _power,
     ast.Mod: operator.mod,
     ast.FloorDiv: operator.floordiv,
-    ast.BitAnd: lambda a, b: bool(a) and bool(b),
-    ast.BitOr: lambda a, b: bool(a) or bool(b),
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
 }
 _UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
     ast.Not: operator.not_,
+    ast.Invert: lambda x: not x if isinstance(x, bool) else ~x,
 }
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -90,6 +92,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "minimum": lambda a, b: _extreme(a, b, a <= b),
     "sign": lambda x: x if _is_nan(x) else (x > 0) - (x < 0),
     "pow": _power,
+    "remainder": operator.mod,
     "round": _round_half_even,
     "trunc": lambda x: int(x) if _is_finite(x) else x,
     "isnan": _is_nan,
@@ -104,6 +107,7 @@ _LIBRARY = frozenset(
     {
         "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "sin", "cos", "tan",
         "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "erf", "erfc", "sigmoid",
+        "normal_cdf", "hypot", "floor_divide",
         "square", "reciprocal", "floor", "ceil",
     }
 )  # fmt: skip
@@ -211,6 +215,8 @@ def _library(home: Any, name: str) -> Callable[..., Any]:
     made: dict[str, Callable[..., Any]] = {
         "rsqrt": lambda x: _quotient(1, home.sqrt(x)),
         "sigmoid": lambda x: 1 / (1 + home.exp(-x)) if x >= 0 else home.exp(x) / (1 + home.exp(x)),
+        "normal_cdf": lambda x: home.erfc(-x / home.sqrt(2)) / 2,
+        "floor_divide": lambda a, b: home.floor(_quotient(a, b)),
         "square": lambda x: x * x,
         "reciprocal": lambda x: _quotient(1, x),
         "log2": lambda x: home.log(x) / home.log(2),

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeAlias, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 
 from .. import ops
-from ..core.aval import describe
 from ..core.value import recording
 from ..data.dataset import Dataset, TensorDataset
 from ..data.loader import DataLoader
@@ -23,7 +22,6 @@ from ..data.samplers import fold_seed
 from ..errors import ArgumentError, TrainingError
 from ..nn.module import Module
 from ..ops import random
-from ..optim.clipping import clip_grad_norm_, clip_grad_value_
 from ..optim.optimizer import Optimizer
 from ..optim.plateau import ReduceLROnPlateau
 from ..tensor import Tensor
@@ -33,17 +31,10 @@ from .history import Epoch, History
 from .interrupt import Interruption
 from .metrics import MeanLoss, Metric, MetricLike, make_metrics
 from .progress import Display, display
+from .steps import Loss, TrainingStep, checked_loss
 
 Batches: TypeAlias = Any
 """A DataLoader, a Dataset, a tuple of arrays or tensors, or any iterable of batches."""
-Loss: TypeAlias = Callable[[Any, Any], Tensor]
-
-
-class Steps(Protocol):
-    """What a schedule can do."""
-
-    def step(self) -> None:
-        """Go to the next rate."""
 
 
 @final
@@ -56,6 +47,10 @@ class Trainer:
 
     A batch is a tuple whose last entry is the target and whose others are the model's arguments; a
     batch of one entry is input and target in one, as for an autoencoder.
+
+    Steps are compiled (``chainrule.compile``) unless the model has hooks or cannot be traced, or
+    `compile` is False. What a model's ``forward`` does besides computing, such as printing, then
+    happens only when it is traced.
 
     >>> x = np.linspace(-1, 1, 32, dtype=np.float32).reshape(-1, 1)
     >>> model = cr.nn.Linear(1, 1)
@@ -75,6 +70,7 @@ class Trainer:
         *,
         schedule: Any = None,
         schedule_every: str = "epoch",
+        compile: bool = True,
     ) -> None:
         if schedule_every not in ("epoch", "step"):
             raise ArgumentError(
@@ -88,6 +84,8 @@ class Trainer:
         self.metrics = make_metrics(metrics)
         self.schedule = schedule
         self.schedule_every = schedule_every
+        self.compile = compile
+        self._steps: TrainingStep | None = None
         self.history = History()
         """Of the last fit, also if it ended with an error."""
 
@@ -148,6 +146,17 @@ class Trainer:
             run.tell("on_fit_end")
         return self.history
 
+    def steps(self) -> TrainingStep:
+        """The halves of a training step; they stay compiled from one fit to the next."""
+        known, now = self._steps, (self.model, self.optimizer, self.loss)
+        if (
+            known is None
+            or known.is_wanted_compiled is not self.compile
+            or any(a is not b for a, b in zip(known.of, now, strict=True))
+        ):
+            known = self._steps = TrainingStep(*now, compiled=self.compile)
+        return known
+
     # Using the model ------------------------------------------------------------------------------
 
     def evaluate(self, data: Batches, *, batch_size: int = 256) -> dict[str, float]:
@@ -198,7 +207,7 @@ class _Run:
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         self.display = shown
-        self.parameters = list(trainer.model.parameters())
+        self.steps = trainer.steps()
         self.buffers = list(trainer.model.buffers())
 
     def tell(self, moment: str) -> None:
@@ -215,6 +224,7 @@ class _Run:
         mean, metrics = MeanLoss(), trainer.metrics
         for metric in metrics:
             metric.reset()
+        self.steps.begin_epoch()
         self.display.start_epoch(fit.epoch, fit.epochs, _length(loader))
         self.tell("on_epoch_start")
         fit.batch = 0
@@ -241,7 +251,7 @@ class _Run:
         self.tell("on_epoch_end")
 
     def _step(self, batch: Any, mean: MeanLoss, metrics: list[Metric]) -> None:
-        fit, trainer = self.fit, self.trainer
+        fit = self.fit
         place = f"step {fit.step + 1}, batch {fit.batch} of epoch {fit.epoch}"
         inputs, target = split_batch(batch, place)
         # Arrays are never written to, so holding the old ones is a snapshot.
@@ -252,11 +262,7 @@ class _Run:
             for buffer, array in buffers:
                 buffer.array = array
             raise
-        if self.clip_norm is not None:
-            clip_grad_norm_(self.parameters, self.clip_norm)
-        if self.clip_value is not None:
-            clip_grad_value_(self.parameters, self.clip_value)
-        trainer.optimizer.step()
+        self.steps.update(self.clip_norm, self.clip_value)
         fit.step += 1
         self._adapt_rate("step")
         mean.add(fit.loss, _samples(target))
@@ -269,9 +275,7 @@ class _Run:
         """Forward and backward; returns the outputs. Raises TrainingError unless all is finite."""
         fit, trainer = self.fit, self.trainer
         numbers = random.default_generator.get_state()
-        trainer.optimizer.zero_grad()
-        outputs = trainer.model(*inputs)
-        loss = _checked_loss(trainer.loss(outputs, target))
+        outputs, loss, squares = self.steps.gradients(inputs, target)
         fit.loss = float(loss.item())
         if not math.isfinite(fit.loss):
             random.default_generator.set_state(numbers)
@@ -283,9 +287,11 @@ class _Run:
                 at=place,
                 hint=found.hint,
             )
-        loss.backward()
         self.tell("on_gradients")
-        bad = first_bad_gradient(trainer.model)
+        is_known_finite = (
+            squares is not None and not self.callbacks and math.isfinite(squares.item())
+        )
+        bad = None if is_known_finite else first_bad_gradient(trainer.model)
         if bad is not None:
             raise TrainingError(
                 "a gradient is not finite",
@@ -328,7 +334,7 @@ def evaluate(
         for number, batch in enumerate(as_loader(data, batch_size, shuffle=False), start=1):
             inputs, target = split_batch(batch, f"evaluation, batch {number}")
             outputs = model(*inputs)
-            mean.add(float(_checked_loss(loss(outputs, target)).item()), _samples(target))
+            mean.add(float(checked_loss(loss(outputs, target)).item()), _samples(target))
             for metric in made:
                 metric.update(outputs, target)
     if not mean.count:
@@ -365,17 +371,6 @@ def split_batch(batch: Any, place: str) -> tuple[tuple[Any, ...], Any]:
             at=place,
         )
     return (fields, fields[0]) if len(fields) == 1 else (fields[:-1], fields[-1])
-
-
-def _checked_loss(loss: Any) -> Tensor:
-    if isinstance(loss, Tensor) and loss.array.size == 1:
-        return loss
-    raise ArgumentError(
-        "the loss function must return one number that can be differentiated",
-        expected="a tensor of one element",
-        got=describe(loss) if isinstance(loss, (Tensor, np.ndarray)) else type(loss).__name__,
-        hint="compute it with tensors to the end, and reduce it with mean() or sum()",
-    )
 
 
 def _samples(target: Any) -> int:

@@ -1,0 +1,1 @@
+"""The workloads of ``versus.py``: networks, data, and how each library trains them."""

@@ -1,0 +1,1 @@
+"""From the graph of ops to kernels: what is computed where, in which layout, in how many passes."""

@@ -1,0 +1,453 @@
+"""Native executables: a graph as a program of compiled kernels, with its memory and its state."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import config
+from ..core.graph import Graph
+from ..runtime.buffers import address, arena
+from ..runtime.build import Kernel as Loaded
+from ..runtime.build import build_sources
+from ..runtime.program import HostCall, Launch, Program, Timing
+from ..runtime.target import Target
+from ..runtime.target import target as default_target
+from .codegen.source import source
+from .kernels import Contraction, Kernel, Load, Lookup, Loop, Scatter
+from .listing import show
+from .lower import memory
+from .lower.builder import Lowering
+from .lower.emit import Step, needed, steps
+from .lower.groups import Grouping, Host
+from .lower.layout import Layout, needs_fill
+from .lower.nodes import Assemble, Leaf, Node
+from .lower.storage import Buffer, live, stored
+
+_LIGHT = 3e5
+"""A program of at most so many operations runs on one thread: waking another takes longer."""
+
+
+class NativeExecutable:
+    """A graph, compiled. Call it with the arrays of the graph's inputs.
+
+    `donations` maps inputs to the outputs that replace them: such an output ends up in the input's
+    memory, and the same array is returned. Everything else is as in ``executable.Executable``.
+    """
+
+    in_place = True
+
+    def __init__(
+        self,
+        graph: Graph,
+        donations: Mapping[int, int],
+        *,
+        orders: Mapping[int, tuple[int, ...]] | None = None,
+        target: Target | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.graph = graph
+        assert not graph.captured, "what a graph fetches itself must be an input here"
+        lowering = Lowering(graph)
+        outputs = list(lowering.outputs)
+        alive = live(outputs)
+        layout = Layout(alive, stored(alive, outputs), outputs, donations, set(donations), orders)
+        grouping = Grouping(layout)
+        self._inputs = [
+            layout.buffers.get(leaf.number) for leaf in lowering.leaves[: len(graph.inputs)]
+        ]
+        self._constants: list[Any] = []
+        self._bound: Sequence[Any] = ()
+        self.donations = donations
+        self.starts = lowering.starts
+        self.planned = planned = _plan(layout, grouping, outputs)
+        """What the program's steps do, in order; `starts` tells for which equations."""
+        self._donated = {j: i for i, j in donations.items()}
+        self._late = self._place_donations(donations, layout, outputs, planned)
+        self._outputs = [layout.buffers[node.number] for node in outputs]
+        self._direct = self._directly(outputs)
+        self._made: list[Any] = [None] * len(outputs)
+        self._fresh = [j for j, new in enumerate(self._direct) if new]
+        """The outputs that get memory of their own."""
+        self.program: Program
+        self._assemble(layout, planned, outputs, target, threads)
+        self._numbers = self._places_of_numbers(graph)
+        self._late_readers = [(i, self._reader(self._outputs[j])) for i, j in self._late]
+        self._readers = [self._result(j) for j in range(len(outputs))]
+
+    # Building -------------------------------------------------------------------------------------
+
+    def _place_donations(
+        self,
+        donations: Mapping[int, int],
+        layout: Layout,
+        outputs: Sequence[Node],
+        planned: Sequence[Step | Host],
+    ) -> list[tuple[int, int]]:
+        """Let outputs be written into the inputs they replace; return those that must be copied.
+
+        Those are the ones whose input is read after, or beside, the writing of the output.
+        """
+        late = []
+        for i, j in donations.items():
+            source, made = self._inputs[i], layout.buffers[outputs[j].number]
+            own = (
+                made.alias is None
+                and made.index is None
+                and not made.has_margins
+                and sum(layout.buffers[n.number] is made for n in outputs) == 1
+            )
+            if source is None:  # nobody reads it: it is there for its memory
+                source = self._inputs[i] = Buffer(made.shape, made.dtype, made.order)
+                source.index = i
+                fits = True
+            else:
+                fits = (
+                    (made.order, made.dtype) == (source.order, source.dtype)
+                    and not source.has_margins
+                    and not any(memory.root(layout.buffers[n.number]) is source for n in outputs)
+                    and _replaces(source, made, planned, layout)
+                )
+            if own and fits:
+                made.alias = source
+            else:
+                late.append((i, j))
+        return late
+
+    def _directly(self, outputs: Sequence[Node]) -> list[bool]:
+        """Which outputs are written straight into the arrays that are returned."""
+        seen: set[int] = set()
+        out = []
+        for node, buffer in zip(outputs, self._outputs, strict=True):
+            plain = (
+                not isinstance(node, Leaf)
+                and buffer.alias is None
+                and not buffer.has_margins
+                and id(buffer) not in seen
+            )
+            seen.add(id(buffer))
+            out.append(plain)
+        return out
+
+    def _assemble(
+        self,
+        layout: Layout,
+        planned: Sequence[Step | Host],
+        outputs: Sequence[Node],
+        target: Target | None,
+        threads: int | None,
+    ) -> None:
+        chosen = target or default_target()
+        if config.debug_level() >= 3:
+            show(planned, self.starts, self.graph.equations, chosen)
+        made_of = [i for i, s in enumerate(planned) if isinstance(s, Step)]
+        sources = [source(s.kernel, chosen, s.label) for s in planned if isinstance(s, Step)]
+        kernels = dict(zip(made_of, build_sources(sources, chosen), strict=True))
+        uses = [_use(step, kernels.get(i), layout) for i, step in enumerate(planned)]
+        uses.append(memory.Use(tuple(self._outputs), (), True))  # they are looked at last
+        outside = [b for b in self._inputs if b is not None]
+        leaves = [b for b in layout.buffers.values() if b.index is None and b.array is not None]
+        made = [b for b, direct in zip(self._outputs, self._direct, strict=True) if direct]
+        memory.number(uses, [*outside, *leaves, *made, *self._outputs])
+        keeps = _keeps(layout)
+        fixed = {b.slot for b in (*outside, *leaves, *made)}
+        plan = memory.plan(uses, fixed, keeps)
+        self._arena = arena(plan.size)
+        work = sum(_operations(s.kernel) for s in planned if isinstance(s, Step))
+        self._places: dict[int, list[tuple[int, int]]] = {}
+        self._table: dict[tuple[int, int], int] = {}
+        launches = [
+            self._host(step, layout)
+            if isinstance(step, Host)
+            else Launch(
+                kernels[i], self._entries(step), plan.barriers[i], step.label,
+                _products(step.kernel), _bytes(step),
+            )
+            for i, step in enumerate(planned)
+        ]  # fmt: skip
+        self.program = Program(
+            launches,
+            len(self._table),
+            target=chosen,
+            threads=1 if threads is None and work < _LIGHT else threads,
+        )
+        base = address(self._arena)
+        self._regions = plan.regions
+        for slot, region in plan.regions.items():
+            self._point(slot, base + region.start)
+        for buffer in leaves:
+            array = laid_out(buffer, buffer.array)
+            self._constants.append(array)
+            buffer.array = array
+            self._point(buffer.slot, address(array))
+
+    def _entries(self, step: Step) -> tuple[int, ...]:
+        """Where a step's pointers are in the program's table: one for each place in a buffer."""
+        out = []
+        for buffer, origin in zip(step.buffers, step.origins, strict=True):
+            key = buffer.slot, origin * buffer.dtype.itemsize
+            if key not in self._table:
+                self._places.setdefault(key[0], []).append((len(self._table), key[1]))
+                self._table[key] = len(self._table)
+            out.append(self._table[key])
+        return tuple(out)
+
+    def _point(self, slot: int, start: int) -> None:
+        """Let everything in a buffer be found behind an address."""
+        table = self.program.table
+        for entry, offset in self._places.get(slot, ()):
+            table[entry] = start + offset
+
+    def _host(self, host: Host, layout: Layout) -> HostCall:
+        first = host.nodes[0]
+        reads: list[Callable[[], Any]] = [
+            self._reader(layout.buffers[x.number]) if isinstance(x, Node) else partial(_same, x)
+            for x in first.args
+        ]
+        writes = [(node.output, self._reader(layout.buffers[node.number])) for node in host.nodes]
+        op = first.op
+
+        def call() -> None:
+            out = op(*[read() for read in reads])
+            outs = (out,) if op.n_out is None else out
+            for index, target in writes:
+                np.copyto(target(), outs[index], casting="no")
+
+        return HostCall(call, f"numpy {op.name}")
+
+    def _reader(self, buffer: Buffer) -> Callable[[], Any]:
+        """What looks at a buffer as an array when the program runs."""
+        top = memory.root(buffer)
+        if top.index is not None:
+            index = top.index
+            if top is buffer:
+                return lambda: self._bound[index]
+            return lambda: _look(self._bound[index], buffer)
+        if top.array is not None:
+            return lambda: _look(top.array, buffer)
+        for j, made in enumerate(self._outputs):
+            if made is top and self._direct[j]:
+                return lambda: _look(self._made[j], buffer)
+        return lambda: self.peek(buffer)
+
+    def peek(self, buffer: Buffer) -> Any:
+        """A temporary buffer as an array."""
+        region = self._regions[buffer.slot]
+        flat = self._arena[region.start : region.start + memory.root(buffer).nbytes]
+        return _look(flat.view(buffer.dtype), buffer)
+
+    # Running --------------------------------------------------------------------------------------
+
+    def prepare(self, i: int, array: Any) -> Any:
+        """The array for input i in the layout that the program wants: itself, if it is so already.
+
+        The program works on its memory from now on, until it is called for `i` again.
+        """
+        buffer = self._inputs[i]
+        if buffer is not None:
+            array = laid_out(buffer, array)
+            self._point(buffer.slot, address(array))
+        return array
+
+    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+        """The outputs, for arrays that were prepared; a donated one is the input's array itself.
+
+        Other outputs are new arrays, or earlier ones that nobody holds any more.
+        """
+        made = self._made
+        for j in self._fresh:
+            known = made[j]  # held by `made`, by `known`, and by getrefcount
+            if known is None or sys.getrefcount(known) > 3:
+                made[j] = _empty(self._outputs[j])
+                self._point(self._outputs[j].slot, address(made[j]))
+        for i, number in self._numbers:
+            number[()] = arrays[i]
+        self._bound = arrays
+        try:
+            self.program.run()
+            results = [read() for read in self._readers]
+            for i, read in self._late_readers:
+                arrays[i][...] = read()
+            return results
+        finally:
+            self._bound = ()
+
+    def profile(self, arrays: Sequence[Any], repeats: int) -> list[Timing]:
+        """The time of each step of the program in so many runs, which are runs as any other."""
+        self(arrays)
+        self._bound = arrays
+        try:
+            return self.program.profile(repeats)
+        finally:
+            self._bound = ()
+
+    @property
+    def arena_bytes(self) -> int:
+        """Memory for what only the program uses."""
+        return int(self._arena.nbytes)
+
+    def _result(self, j: int) -> Callable[[], Any]:
+        """What fetches output j after a run."""
+        if j in self._donated:
+            i = self._donated[j]
+            return lambda: self._bound[i]
+        if self._direct[j]:
+            return lambda: self._made[j]
+        read = self._reader(self._outputs[j])
+        return lambda: np.array(read())
+
+    def _places_of_numbers(self, graph: Graph) -> list[tuple[int, Any]]:
+        """Memory for inputs that are given as numbers: keys and counters of generators."""
+        out = []
+        for i, (var, buffer) in enumerate(zip(graph.inputs, self._inputs, strict=True)):
+            if buffer is not None and var.shape == () and var.dtype == np.uint64:
+                number = np.zeros((), np.uint64)
+                self._point(buffer.slot, address(number))
+                out.append((i, number))
+        return out
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+def laid_out(buffer: Buffer, array: Any) -> Any:
+    """An array of the buffer's type whose axes lie in the buffer's order, without gaps."""
+    order = buffer.order
+    if array.dtype == buffer.dtype and array.transpose(order).flags.c_contiguous:
+        return array
+    out = _empty(buffer)
+    out[...] = array
+    return out
+
+
+def _empty(buffer: Buffer) -> Any:
+    """New memory laid out as the buffer; an array of its own, not a view of one."""
+    order = buffer.order
+    inverse = sorted(range(len(order)), key=order.__getitem__)
+    like = np.empty([buffer.shape[a] for a in order], buffer.dtype).transpose(inverse)
+    return np.empty_like(like, order="K") if like.base is not None else like
+
+
+def _look(array: Any, buffer: Buffer) -> Any:
+    """The elements of a buffer within an array that starts where its memory does."""
+    if array.shape == buffer.shape and buffer.within is None and not buffer.has_margins:
+        return array
+    strides = [s * buffer.dtype.itemsize for s in buffer.strides]
+    flat = array if array.ndim == 1 else np.ravel(array, "K")
+    return np.ndarray(
+        buffer.shape, buffer.dtype, flat, buffer.origin * buffer.dtype.itemsize, strides
+    )
+
+
+def _plan(layout: Layout, grouping: Grouping, outputs: Sequence[Node]) -> list[Step | Host]:
+    kept = needed(grouping, outputs)
+    planned: list[Step | Host] = []
+    for group in grouping.groups:
+        task = group.tasks[0]
+        if isinstance(task, Host):
+            planned.append(task)
+        else:
+            planned += steps(layout, group, kept)
+    return planned
+
+
+def _replaces(source: Buffer, made: Buffer, planned: Sequence[Step | Host], layout: Layout) -> bool:
+    """Whether `made` may lie where `source` does."""
+    written = [
+        i
+        for i, s in enumerate(planned)
+        if isinstance(s, Step) and any(memory.root(b) is made for b in s.writes)
+    ]
+    if not written:
+        return False
+    for i, step in enumerate(planned):
+        if isinstance(step, Host):
+            touched = [layout.buffers[x.number] for x in step.nodes[0].args if isinstance(x, Node)]
+            if i > written[0] and any(memory.root(b) is source for b in touched):
+                return False
+            continue
+        if not any(memory.root(b) is source for b in step.reads):
+            continue
+        if i > written[0]:
+            return False
+        if i == written[0] and not _same_points(step, source, made):
+            return False
+    return True
+
+
+def _same_points(step: Step, source: Buffer, made: Buffer) -> bool:
+    """Whether a kernel reads each element of one buffer where it writes that of the other."""
+    both = [b for b in step.buffers if memory.root(b) in (source, made)]
+    if len(both) != 2 or source not in both or made not in both:
+        return False
+    read, write = step.buffers.index(source), step.buffers.index(made)
+    if step.origins[read] != step.origins[write]:
+        return False
+    kernel = step.kernel
+    if isinstance(kernel, Contraction):
+        if read in (kernel.left.slot, kernel.right.slot):
+            return False
+    elif isinstance(kernel, Scatter) or (
+        isinstance(kernel, Loop) and any(fold.access.slot == write for fold in kernel.folds)
+    ):
+        return False
+    wanted = {s.access[2:] for s in kernel.stores if s.access.slot == write}
+    found: set[Any] = set()
+    pending: list[Any] = [s.value for s in kernel.stores]
+    if isinstance(kernel, Loop):
+        pending += [fold.value for fold in kernel.folds]
+    while pending:
+        e = pending.pop()
+        if isinstance(e, Lookup) and e.access.slot == read:
+            return False
+        if isinstance(e, Load) and e.access.slot == read:
+            found.add(e.access[2:])
+        pending.extend(getattr(e, "args", ()))
+    return len(wanted) == 1 and found <= wanted
+
+
+def _use(step: Step | Host, kernel: Loaded | None, layout: Layout) -> memory.Use:
+    if isinstance(step, Host):
+        args = [x for x in step.nodes[0].args if isinstance(x, Node)]
+        return memory.Use(
+            tuple(layout.buffers[x.number] for x in args),
+            tuple(layout.buffers[node.number] for node in step.nodes),
+            True,
+        )
+    assert kernel is not None
+    return memory.Use(step.reads, step.writes, kernel.tiles <= 1)
+
+
+def _keeps(layout: Layout) -> dict[int, object]:
+    """Slots around whose contents there must be zeros, and what they may share memory with."""
+    keeps: dict[int, object] = {}
+    for node in layout.sequence:
+        buffer = layout.buffers[node.number]
+        holes = isinstance(node, Assemble) and not (node.covered or needs_fill(layout, node))
+        if (buffer.has_margins or holes) and buffer.slot >= 0:
+            parts = node.parts if isinstance(node, Assemble) else ()
+            written = tuple((part.node.shape, part.place) for part in parts)
+            keeps[buffer.slot] = (
+                buffer.shape, buffer.order, buffer.margins, buffer.dtype, written,
+            )  # fmt: skip
+    return keeps
+
+
+def _products(kernel: Kernel) -> int:
+    return kernel.products if isinstance(kernel, Contraction) else 0
+
+
+def _operations(kernel: Kernel) -> float:
+    return float(kernel.products if isinstance(kernel, Contraction) else 4 * kernel.points)
+
+
+def _bytes(step: Step) -> int:
+    return sum(b.elements * b.dtype.itemsize for b in (*step.reads, *step.writes))
+
+
+__all__ = ["NativeExecutable", "laid_out"]

@@ -1,0 +1,1 @@
+"""Where compiled code lives and runs: targets, object code, threads and programs."""

@@ -1,0 +1,373 @@
+"""The code of contractions gives NumPy's sums, for every shape, layout and target."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from contractions import Array, Compiled, expected, parts, span, strides_of, view
+
+from chainrule.compile.codegen import tiling
+from chainrule.compile.codegen.contraction import contraction
+from chainrule.compile.codegen.forms import simplify
+from chainrule.compile.kernels import (
+    Access,
+    Apply,
+    Const,
+    Contraction,
+    Expr,
+    Load,
+    Operand,
+    Store,
+    Total,
+)
+from chainrule.errors import ArgumentError
+from chainrule.runtime import native
+from chainrule.runtime.target import Target, check_host, target
+
+F32, F64, BOOL = np.dtype("float32"), np.dtype("float64"), np.dtype("bool")
+GUARD = 40
+"""Elements before and behind each array that no store may change."""
+
+
+def runnable(name: str) -> Target:
+    found = target(name)
+    try:
+        check_host(found)
+    except ArgumentError as error:
+        pytest.skip(str(error))
+    return found
+
+
+@pytest.fixture(params=["native", "avx2", "sse2"])
+def machine(request: pytest.FixtureRequest) -> Target:
+    return runnable(request.param)
+
+
+# Random contractions ------------------------------------------------------------------------------
+
+
+class Case:
+    """A kernel and arrays that are large enough for it; all accesses begin at or after GUARD."""
+
+    def __init__(self, kernel: Contraction, seed: int) -> None:
+        k, rng = kernel, np.random.default_rng(seed)
+        reach: dict[int, list[tuple[int, int]]] = {}
+        dtypes = {k.left.slot: k.dtype, k.right.slot: k.dtype}
+        out = (*k.batch, *k.rows, k.columns)
+        for o, free in ((k.left, k.rows), (k.right, (k.columns,))):
+            sizes = (*k.batch, *free, *k.depth)
+            reach.setdefault(o.slot, []).append(span(0, sizes, (*o.batch, *o.free, *o.depth)))
+        found = accesses_of(k)
+        for a in found:
+            dtypes[a.slot] = a.dtype
+            reach.setdefault(a.slot, []).append(span(0, out, a.strides))
+        starts = {slot: GUARD - min(low for low, _ in ends) for slot, ends in reach.items()}
+        new = {a: a._replace(offset=a.offset + starts[a.slot]) for a in found}
+        self.kernel = moved(k, new, starts)
+        self.arrays: list[Array] = []
+        for slot in range(k.slots):
+            size = max(high for _, high in reach[slot]) + starts[slot] + 1 + GUARD
+            values = rng.standard_normal(size)
+            if dtypes[slot] == BOOL:
+                values = values > 0
+            self.arrays.append(values.astype(dtypes[slot]))
+
+
+def accesses_of(kernel: Contraction) -> list[Access]:
+    found: dict[Access, None] = {}
+
+    def visit(expr: Expr) -> None:
+        if isinstance(expr, Load):
+            found[expr.access] = None
+        elif isinstance(expr, Apply):
+            for arg in expr.args:
+                visit(arg)
+
+    for s in kernel.stores:
+        found[s.access] = None
+        visit(s.value)
+    return list(found)
+
+
+def moved(k: Contraction, new: dict[Access, Access], starts: dict[int, int]) -> Contraction:
+    def change(expr: Expr) -> Expr:
+        if isinstance(expr, Load):
+            return Load(new[expr.access])
+        if isinstance(expr, Apply):
+            return expr._replace(args=tuple(change(a) for a in expr.args))
+        return expr
+
+    stores = tuple(Store(new[s.access], change(s.value)) for s in k.stores)
+    left = k.left._replace(offset=starts[k.left.slot])
+    right = k.right._replace(offset=starts[k.right.slot])
+    return k._replace(left=left, right=right, stores=stores)
+
+
+def scattered(pick: random.Random, sizes: tuple[int, ...], gap: int = 1) -> tuple[int, ...]:
+    """Strides under which no two points meet: a permuted array with gaps, some axes reversed."""
+    order = list(range(len(sizes)))
+    pick.shuffle(order)
+    strides = [0] * len(sizes)
+    step = gap
+    for d in order:
+        strides[d] = step * pick.choice([1, 1, -1])
+        step *= max(1, sizes[d]) + pick.choice([0, 0, 1])
+    return tuple(strides)
+
+
+def any_strides(pick: random.Random, count: int) -> tuple[int, ...]:
+    """Strides of what is only read: also 0, negative, and overlapping."""
+    return tuple(pick.choice([0, 1, 1, 2, 3, 7, 16, 64, -1, -5]) for _ in range(count))
+
+
+def epilogue(pick: random.Random, dtype: Any, out: Access, before: int) -> tuple[list[Store], int]:
+    """Stores at slot 2 and beyond, and the number of slots."""
+    total = Total(dtype)
+    bias = Load(Access(3, dtype, (0,) * before + (1,)))
+    kind = pick.randrange(5)
+    if kind == 0:
+        return [Store(out, total)], 3
+    relu = Apply("maximum", (Apply("add", (total, bias), dtype), Const(0.0, dtype)), dtype)
+    if kind == 1:
+        return [Store(out, relu)], 4
+    if kind == 2:  # in place, twice the residual
+        held = Load(out)
+        return [Store(out, Apply("add", (total, Apply("add", (held, held), dtype)), dtype))], 3
+    row = Load(Access(3, dtype, (*any_strides(pick, before), 0)))
+    positive = Apply("gt", (total, row), BOOL)
+    if kind == 3:
+        value = Apply("where", (positive, Apply("mul", (total, row), dtype), total), dtype)
+        return [Store(out, value), Store(out._replace(slot=4, dtype=BOOL), positive)], 5
+    deep: Expr = total
+    for _ in range(3):
+        deep = Apply("tanh", (Apply("add", (deep, bias), dtype),), dtype)
+    return [Store(out, deep), Store(out._replace(slot=4), relu)], 5
+
+
+def random_case(seed: int) -> Case:
+    pick = random.Random(seed)
+    dtype = pick.choice([F32, F32, F64])
+    small = [1, 2, 3, 4, 5, 7, 8, 11, 13, 16, 17]
+
+    def box(most: int, limit: int) -> tuple[int, ...]:
+        while True:
+            sizes = tuple(pick.choice(small) for _ in range(pick.randrange(most + 1)))
+            if np.prod(sizes) <= limit:
+                return sizes
+
+    batch, rows, depth = box(2, 24), box(3, 400), box(3, 500)
+    columns = pick.choice([1, 1, 2, 3, 4, 7, 8, 10, 15, 16, 17, 31, 32, 33, 48, 64, 80, 97, 130])
+    outer = (*batch, *rows)
+    if columns == 1 and rows and pick.random() < 0.5:
+        free = (*any_strides(pick, len(rows) - 1), 1)
+        last = (1,)
+    else:
+        free, last = any_strides(pick, len(rows)), ()
+    inner = any_strides(pick, len(depth))
+    left = Operand(0, any_strides(pick, len(batch)), free, inner)
+    inner = inner if columns == 1 and pick.random() < 0.5 else any_strides(pick, len(depth))
+    batch_right = (0,) * len(batch) if pick.random() < 0.3 else any_strides(pick, len(batch))
+    right = Operand(1, batch_right, (1,), inner)
+    if last and pick.random() < 0.7:
+        strides = (*scattered(pick, outer[:-1], rows[-1] + 1), 1, 1)
+    else:
+        strides = (*scattered(pick, outer, columns + pick.choice([0, 0, 3])), 1)
+    stores, slots = epilogue(pick, dtype, Access(2, dtype, strides), len(outer))
+    kernel = Contraction(dtype, batch, rows, columns, depth, left, right, tuple(stores), slots)
+    return Case(kernel, seed)
+
+
+def check(case: Case, machine: Target, *, ranges: int = 3) -> None:
+    """Compare with NumPy, look for stray writes, and run the tiles again in another order."""
+    kernel, before = case.kernel, [a.copy() for a in case.arrays]
+    compiled = Compiled(contraction(kernel, machine), machine)
+    arrays = [a.copy() for a in before]
+    compiled.bind(arrays)(0, compiled.tiles)
+    sizes = (*kernel.batch, *kernel.rows, kernel.columns)
+    clean = [a.copy() for a in arrays]
+    scale = 1.0 + np.sqrt(np.prod(kernel.depth))
+    for s, wanted in zip(kernel.stores, expected(kernel, before), strict=True):
+        a = s.access
+        got = view(arrays[a.slot], a.offset, sizes, a.strides)
+        if a.dtype == BOOL:
+            assert np.mean(got != wanted) < 0.02 + 2 / max(1, got.size)
+        else:
+            bound = (2e-5 if a.dtype == F32 else 1e-12) * scale
+            np.testing.assert_allclose(got, wanted, rtol=bound, atol=bound * 4)
+        index = view(np.arange(arrays[a.slot].size), a.offset, sizes, a.strides)
+        clean[a.slot][index] = before[a.slot][index]
+    for now, then in zip(clean, before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    again = [a.copy() for a in before]
+    run = compiled.bind(again)
+    for low, high in parts(compiled.tiles, ranges):
+        run(low, high)
+    for one, other in zip(arrays, again, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_shape_and_layout_gives_the_sums_of_numpy(seed: int, machine: Target) -> None:
+    check(random_case(seed), machine)
+
+
+@pytest.mark.parametrize("columns", [1, 3, 10, 16, 40, 64])
+@pytest.mark.parametrize("rows", [(), (1,), (5,), (29,), (3, 5), (2, 3, 13)])
+def test_remainders_of_rows_and_columns(
+    rows: tuple[int, ...], columns: int, machine: Target
+) -> None:
+    depth = (3, 9)
+    left = Operand(0, (), strides_of((*rows, 27))[:-1], (9, 1))
+    right = Operand(1, (), (1,), (9 * columns, columns))
+    store = Store(Access(2, F32, strides_of((*rows, columns))), Total(F32))
+    check(Case(Contraction(F32, (), rows, columns, depth, left, right, (store,), 3), 0), machine)
+
+
+# Operations ---------------------------------------------------------------------------------------
+
+
+def product(m: int, k: int, n: int, dtype: Any = F32, *, bias: bool = False) -> Contraction:
+    value: Expr = Total(dtype)
+    if bias:
+        value = Apply("add", (value, Load(Access(3, dtype, (0, 1)))), dtype)
+    left, right = Operand(0, (), (k,), (1,)), Operand(1, (), (1,), (n,))
+    store = Store(Access(2, dtype, (n, 1)), value)
+    return Contraction(dtype, (), (m,), n, (k,), left, right, (store,), 4 if bias else 3)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_long_depth_is_summed_in_blocks(
+    bias: bool, machine: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiling, "NEAR", 16 * 1024)
+    kernel = product(130, 3001, 21, bias=bias)
+    plan = tiling.choose(simplify(kernel), machine)
+    assert any(s.late for s in plan)
+    check(Case(kernel, 1), machine, ranges=5)
+
+
+def test_the_gradient_of_a_convolution_is_summed_in_blocks_of_images(
+    machine: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiling, "NEAR", 16 * 1024)
+    n, size, ci, co, k = 9, 20, 5, 33, 3
+    out = size - k + 1
+    left = Operand(
+        0, (n * size * size * ci,), (size * ci, ci, 1), (size * size * ci, size * ci, ci)
+    )
+    right = Operand(1, (n * out * out * co,), (1,), (out * out * co, out * co, co))
+    store = Store(Access(2, F32, strides_of((2, k, k, ci, co))), Total(F32))
+    kernel = Contraction(F32, (2,), (k, k, ci), co, (n, out, out), left, right, (store,), 3)
+    assert any(s.late for s in tiling.choose(simplify(kernel), machine))
+    check(Case(kernel, 2), machine)
+
+
+def test_the_input_gradient_of_a_convolution_walks_backwards(machine: Target) -> None:
+    n, size, ci, co, k = 2, 13, 16, 32, 3
+    wide = size + k - 1
+    left = Operand(
+        0, (), (wide * wide * co, wide * co, co), (-wide * co, -co, 1), (k - 1) * (wide + 1) * co
+    )
+    right = Operand(1, (), (1,), (k * co * ci, co * ci, ci))
+    store = Store(Access(2, F32, strides_of((n, size, size, ci))), Total(F32))
+    kernel = Contraction(F32, (), (n, size, size), ci, (k, k, co), left, right, (store,), 3)
+    check(Case(kernel, 3), machine)
+
+
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize(("m", "k"), [(1, 100), (37, 100), (64, 1000), (5, 3), (1, 0)])
+def test_a_matrix_times_a_vector(m: int, k: int, dtype: Any, machine: Target) -> None:
+    check(Case(product(m, k, 1, dtype), 4), machine)
+    left, right = Operand(0, (), (1,), (m,)), Operand(1, (), (1,), (1,))
+    store = Store(Access(2, dtype, (1, 1)), Total(dtype))
+    turned = Contraction(dtype, (), (m,), 1, (k,), left, right, (store,), 3)
+    check(Case(turned, 5), machine)
+
+
+def test_no_depth_gives_zero_and_no_elements_give_nothing(machine: Target) -> None:
+    check(Case(product(7, 0, 19, bias=True), 6), machine)
+    for m, n in ((0, 5), (5, 0)):
+        kernel = product(m, 3, n)
+        code = contraction(kernel, machine)
+        assert code.tiles == 1
+        arrays = [np.full(64, 3.0, np.float32) for _ in range(3)]
+        Compiled(code, machine).bind(arrays)(0, 1)
+        assert all((a == 3.0).all() for a in arrays)
+
+
+def test_nan_and_infinity_reach_exactly_the_rows_they_are_in(machine: Target) -> None:
+    case = Case(product(23, 40, 35), 7)
+    case.arrays[0][GUARD + 3 * 40 + 5] = np.nan
+    case.arrays[0][GUARD + 9 * 40 + 39] = np.inf
+    compiled = Compiled(contraction(case.kernel, machine), machine)
+    compiled.bind(case.arrays)(0, compiled.tiles)
+    out = case.arrays[2][GUARD : GUARD + 23 * 35].reshape(23, 35)
+    assert np.isnan(out[3]).all()
+    assert np.isinf(out[9]).all()
+    assert np.isfinite(np.delete(out, [3, 9], 0)).all()
+
+
+# Tiles --------------------------------------------------------------------------------------------
+
+
+def test_large_work_is_cut_into_many_even_tiles() -> None:
+    machine = runnable("native")
+    for kernel in (product(128, 784, 512), product(256, 256, 784), product(3584, 28, 512)):
+        assert 16 <= contraction(kernel, machine).tiles <= 128
+    assert contraction(product(32, 16, 16), machine).tiles == 1
+
+
+def test_a_product_with_few_tiles_of_rows_still_has_eight_units() -> None:
+    machine = runnable("native")
+    left, right = Operand(0, (), (1,), (512,)), Operand(1, (), (1,), (1,))
+    store = Store(Access(2, F32, (1, 1)), Total(F32))
+    kernel = Contraction(F32, (), (512,), 1, (512,), left, right, (store,), 3)
+    assert contraction(kernel, machine).tiles >= 8
+
+
+def test_a_long_epilogue_is_a_loop_over_rows() -> None:
+    machine, kernel = runnable("native"), product(64, 40, 64)
+    value: Expr = Total(F32)
+    for _ in range(4):
+        value = Apply("tanh", (value,), F32)
+    deep = kernel._replace(stores=(Store(kernel.stores[0].access, value),))
+    check(Case(deep, 8), machine)
+    assert contraction(deep, machine).text.count("\n") < 2000
+
+
+@pytest.mark.parametrize("name", ["native", "avx2", "sse2", "neon"])
+@pytest.mark.parametrize("columns", [1, 5, 16, 64, 100, 784])
+@pytest.mark.parametrize("rows", [1, 7, 128])
+def test_tiles_cover_all_and_fit_the_registers(name: str, columns: int, rows: int) -> None:
+    machine = target(name)
+    kernel = simplify(product(rows, 50, columns))
+    column = 0
+    for s in tiling.choose(kernel, machine):
+        assert s.column == column
+        column += s.panels * s.width
+        assert sum(count * size for count, size in s.tiles) == kernel.rows[s.axis]
+        sums = len(s.vectors) * max(size for _, size in s.tiles)
+        assert sums + len(s.vectors) < machine.registers
+    assert column == kernel.columns
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_code_for_neon_is_valid(seed: int) -> None:
+    machine = target("neon")
+    native.compile_text(contraction(random_case(seed).kernel, machine).text, machine)
+
+
+def test_the_loop_of_a_product_stays_in_registers() -> None:
+    machine = runnable("native")
+    if not machine.fma:
+        pytest.skip("no fused multiplication and addition")
+    text = native.assembly(contraction(product(128, 512, 512), machine).text, machine)
+    assert "vfmadd" in text or "fmla" in text
+    assert not re.search(r"mm\d+, -?\d*\(%rsp\)|-?\d*\(%rsp\), %[xyz]mm", text)
