@@ -69,6 +69,7 @@ def run(op: Op, arrays: list[Any]) -> Any:
     kernel = _cache.look_up((op, *parts), lambda: _operation(op, arrays))
     if kernel is None:
         return op.forward(*arrays)
+    op.check(*arrays)
     out = _called(kernel, arrays)
     return out[0] if op.n_out is None else tuple(out)
 

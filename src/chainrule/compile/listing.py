@@ -31,6 +31,7 @@ from .lower.groups import Host
 from .origin import origin, traffic
 
 _LONGEST = 200
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 
 def show(
@@ -152,9 +153,11 @@ def _shown(e: Any, names: Sequence[str], depth: int = 0) -> str:
         return names[e.dim]
     if isinstance(e, Total):
         return "Σ"
-    args = ", ".join(_shown(arg, names, depth + 1) for arg in e.args)
+    args = [_shown(arg, names, depth + 1) for arg in e.args]
     if isinstance(e, Lookup):
-        return f"{_at(e.access, names)[:-1]} + at({args})]"
+        return f"{_at(e.access, names)[:-1]} + at({', '.join(args)})]"
     assert isinstance(e, Apply)
-    name = f"{e.dtype.name}" if e.function == "cast" else e.function
-    return f"{name}({args})"
+    if e.function in _SIGNS:
+        return f"({f' {_SIGNS[e.function]} '.join(args)})"
+    name = e.dtype.name if e.function == "cast" else e.function
+    return f"{name}({', '.join(args)})"

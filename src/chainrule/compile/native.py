@@ -12,21 +12,28 @@ import numpy as np
 from .. import config
 from ..core.graph import Graph
 from ..runtime.buffers import address, arena
-from ..runtime.build import Kernel as Loaded
 from ..runtime.build import build_sources
 from ..runtime.program import HostCall, Launch, Program, Timing
 from ..runtime.target import Target
 from ..runtime.target import target as default_target
 from .codegen.source import source
-from .kernels import Contraction, Kernel, Load, Lookup, Loop, Scatter
 from .listing import show
 from .lower import memory
 from .lower.builder import Lowering
-from .lower.emit import Step, needed, steps
+from .lower.emit import Step
 from .lower.groups import Grouping, Host
-from .lower.layout import Layout, needs_fill
-from .lower.nodes import Assemble, Leaf, Node
+from .lower.layout import Layout
+from .lower.nodes import Leaf, Node
 from .lower.storage import Buffer, live, stored
+from .planning import (
+    keeps_zeros,
+    nbytes,
+    operations,
+    planned_steps,
+    products,
+    replaces,
+    use_of,
+)
 
 _LIGHT = 3e5
 """A program of at most so many operations runs on one thread: waking another takes longer."""
@@ -64,7 +71,7 @@ class NativeExecutable:
         self._bound: Sequence[Any] = ()
         self.donations = donations
         self.starts = lowering.starts
-        self.planned = planned = _plan(layout, grouping, outputs)
+        self.planned = planned = planned_steps(layout, grouping, outputs)
         """What the program's steps do, in order; `starts` tells for which equations."""
         self._donated = {j: i for i, j in donations.items()}
         self._late = self._place_donations(donations, layout, outputs, planned)
@@ -110,7 +117,7 @@ class NativeExecutable:
                     (made.order, made.dtype) == (source.order, source.dtype)
                     and not source.has_margins
                     and not any(memory.root(layout.buffers[n.number]) is source for n in outputs)
-                    and _replaces(source, made, planned, layout)
+                    and replaces(source, made, planned, layout)
                 )
             if own and fits:
                 made.alias = source
@@ -147,17 +154,17 @@ class NativeExecutable:
         made_of = [i for i, s in enumerate(planned) if isinstance(s, Step)]
         sources = [source(s.kernel, chosen, s.label) for s in planned if isinstance(s, Step)]
         kernels = dict(zip(made_of, build_sources(sources, chosen), strict=True))
-        uses = [_use(step, kernels.get(i), layout) for i, step in enumerate(planned)]
+        uses = [use_of(step, kernels.get(i), layout) for i, step in enumerate(planned)]
         uses.append(memory.Use(tuple(self._outputs), (), True))  # they are looked at last
         outside = [b for b in self._inputs if b is not None]
         leaves = [b for b in layout.buffers.values() if b.index is None and b.array is not None]
         made = [b for b, direct in zip(self._outputs, self._direct, strict=True) if direct]
         memory.number(uses, [*outside, *leaves, *made, *self._outputs])
-        keeps = _keeps(layout)
+        keeps = keeps_zeros(layout)
         fixed = {b.slot for b in (*outside, *leaves, *made)}
         plan = memory.plan(uses, fixed, keeps)
         self._arena = arena(plan.size)
-        work = sum(_operations(s.kernel) for s in planned if isinstance(s, Step))
+        work = sum(operations(s.kernel) for s in planned if isinstance(s, Step))
         self._places: dict[int, list[tuple[int, int]]] = {}
         self._table: dict[tuple[int, int], int] = {}
         launches = [
@@ -165,7 +172,7 @@ class NativeExecutable:
             if isinstance(step, Host)
             else Launch(
                 kernels[i], self._entries(step), plan.barriers[i], step.label,
-                _products(step.kernel), _bytes(step),
+                products(step.kernel), nbytes(step),
             )
             for i, step in enumerate(planned)
         ]  # fmt: skip
@@ -342,112 +349,3 @@ def _look(array: Any, buffer: Buffer) -> Any:
     return np.ndarray(
         buffer.shape, buffer.dtype, flat, buffer.origin * buffer.dtype.itemsize, strides
     )
-
-
-def _plan(layout: Layout, grouping: Grouping, outputs: Sequence[Node]) -> list[Step | Host]:
-    kept = needed(grouping, outputs)
-    planned: list[Step | Host] = []
-    for group in grouping.groups:
-        task = group.tasks[0]
-        if isinstance(task, Host):
-            planned.append(task)
-        else:
-            planned += steps(layout, group, kept)
-    return planned
-
-
-def _replaces(source: Buffer, made: Buffer, planned: Sequence[Step | Host], layout: Layout) -> bool:
-    """Whether `made` may lie where `source` does."""
-    written = [
-        i
-        for i, s in enumerate(planned)
-        if isinstance(s, Step) and any(memory.root(b) is made for b in s.writes)
-    ]
-    if not written:
-        return False
-    for i, step in enumerate(planned):
-        if isinstance(step, Host):
-            touched = [layout.buffers[x.number] for x in step.nodes[0].args if isinstance(x, Node)]
-            if i > written[0] and any(memory.root(b) is source for b in touched):
-                return False
-            continue
-        if not any(memory.root(b) is source for b in step.reads):
-            continue
-        if i > written[0]:
-            return False
-        if i == written[0] and not _same_points(step, source, made):
-            return False
-    return True
-
-
-def _same_points(step: Step, source: Buffer, made: Buffer) -> bool:
-    """Whether a kernel reads each element of one buffer where it writes that of the other."""
-    both = [b for b in step.buffers if memory.root(b) in (source, made)]
-    if len(both) != 2 or source not in both or made not in both:
-        return False
-    read, write = step.buffers.index(source), step.buffers.index(made)
-    if step.origins[read] != step.origins[write]:
-        return False
-    kernel = step.kernel
-    if isinstance(kernel, Contraction):
-        if read in (kernel.left.slot, kernel.right.slot):
-            return False
-    elif isinstance(kernel, Scatter) or (
-        isinstance(kernel, Loop) and any(fold.access.slot == write for fold in kernel.folds)
-    ):
-        return False
-    wanted = {s.access[2:] for s in kernel.stores if s.access.slot == write}
-    found: set[Any] = set()
-    pending: list[Any] = [s.value for s in kernel.stores]
-    if isinstance(kernel, Loop):
-        pending += [fold.value for fold in kernel.folds]
-    while pending:
-        e = pending.pop()
-        if isinstance(e, Lookup) and e.access.slot == read:
-            return False
-        if isinstance(e, Load) and e.access.slot == read:
-            found.add(e.access[2:])
-        pending.extend(getattr(e, "args", ()))
-    return len(wanted) == 1 and found <= wanted
-
-
-def _use(step: Step | Host, kernel: Loaded | None, layout: Layout) -> memory.Use:
-    if isinstance(step, Host):
-        args = [x for x in step.nodes[0].args if isinstance(x, Node)]
-        return memory.Use(
-            tuple(layout.buffers[x.number] for x in args),
-            tuple(layout.buffers[node.number] for node in step.nodes),
-            True,
-        )
-    assert kernel is not None
-    return memory.Use(step.reads, step.writes, kernel.tiles <= 1)
-
-
-def _keeps(layout: Layout) -> dict[int, object]:
-    """Slots around whose contents there must be zeros, and what they may share memory with."""
-    keeps: dict[int, object] = {}
-    for node in layout.sequence:
-        buffer = layout.buffers[node.number]
-        holes = isinstance(node, Assemble) and not (node.covered or needs_fill(layout, node))
-        if (buffer.has_margins or holes) and buffer.slot >= 0:
-            parts = node.parts if isinstance(node, Assemble) else ()
-            written = tuple((part.node.shape, part.place) for part in parts)
-            keeps[buffer.slot] = (
-                buffer.shape, buffer.order, buffer.margins, buffer.dtype, written,
-            )  # fmt: skip
-    return keeps
-
-
-def _products(kernel: Kernel) -> int:
-    return kernel.products if isinstance(kernel, Contraction) else 0
-
-
-def _operations(kernel: Kernel) -> float:
-    return float(kernel.products if isinstance(kernel, Contraction) else 4 * kernel.points)
-
-
-def _bytes(step: Step) -> int:
-    return sum(b.elements * b.dtype.itemsize for b in (*step.reads, *step.writes))
-
-
-__all__ = ["NativeExecutable", "laid_out"]

@@ -175,6 +175,12 @@ class Op(metaclass=_Interning):
         """
         raise NotImplementedError
 
+    def check(self, *xs: Any) -> None:
+        """Raise for values that ``forward`` refuses, such as an index out of range.
+
+        For whoever computes the op in another way on arrays; shapes and dtypes are right.
+        """
+
     def reference(self, *xs: Data) -> Data:
         """The same function written another way, as an oracle for tests."""
         raise NotImplementedError

@@ -63,10 +63,13 @@ class Index(Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(IndexSum(self.pattern, x.shape), ct, *constants)
 
+    def check(self, *xs: Any) -> None:
+        _check_arrays(self.pattern, xs[0].shape, xs[1:])
+
     def lower(self, k: Any, *xs: Any) -> Any:
         x, *arrays = xs
         shape = self.infer(*xs).shape
-        return k.look_up(x, shape, *_placed(k, self.pattern, x.shape, shape, arrays))
+        return k.look_up(x, shape, *keys.placed(k, self.pattern, x.shape, shape, arrays))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -119,9 +122,12 @@ class IndexSum(Linear):
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(Index(self.pattern), ct, *constants)
 
+    def check(self, *xs: Any) -> None:
+        _check_arrays(self.pattern, self.shape, xs[1:])
+
     def lower(self, k: Any, *xs: Any) -> Any:
         x, *arrays = xs
-        place, index = _placed(k, self.pattern, self.shape, x.shape, arrays)
+        place, index = keys.placed(k, self.pattern, self.shape, x.shape, arrays)
         return k.put("add", k.full(0, x.dtype, self.shape), x, place, index)
 
     @classmethod
@@ -164,10 +170,13 @@ class IndexUpdate(Op):
         self.infer(*xs)  # says more, if it can
         raise IndexRangeError(words, got="   ".join(map(describe, arrays)))
 
+    def check(self, *xs: Any) -> None:
+        _check_arrays(self.pattern, xs[0].shape, xs[2:])
+
     def lower(self, k: Any, *xs: Any) -> Any:
         x, v, *arrays = xs
         target = _result_shape(self.pattern, arrays)
-        place, index = _placed(k, self.pattern, x.shape, target, arrays)
+        place, index = keys.placed(k, self.pattern, x.shape, target, arrays)
         values = k.expand(k.cast(k.node(v), x.dtype), target)
         return k.put("set", x, values, place, index)
 
@@ -261,38 +270,13 @@ def _result_shape(pattern: Pattern, arrays: Sequence[Any]) -> Shape:
     return keys.result_shape(pattern, [shape_of(a) for a in arrays])
 
 
-def _placed(k: Any, pattern: Pattern, shape: Shape, target: Shape, arrays: Sequence[Any]) -> Any:
-    """For the compiler: where a key's result of shape `target` lies in an array of `shape`.
-
-    The place of each point, and by axis the numbers that the arrays say, none of them negative
-    unless it is out of range.
-    """
-    lead = broadcast_shapes(*[shape_of(a) for a in arrays]) if arrays else ()
-    first = keys.place_of_arrays(pattern) if arrays else -1
-    dim = len(lead) if first == 0 else 0
+def _check_arrays(pattern: Pattern, shape: Shape, arrays: Sequence[Any]) -> None:
+    """Raise IndexRangeError for a number that is outside of its axis."""
+    axes = [entry for entry in pattern if entry is not None and entry != GAP]
     remaining = iter(arrays)
-    dims: list[int | None] = []
-    starts, steps, index = [], [], {}
-    for entry in pattern:
-        if entry == GAP:
-            continue
-        if entry is None or isinstance(entry, tuple):
-            if entry is not None:
-                dims.append(dim)
-                starts.append(entry[0])
-                steps.append(entry[2])
-            dim += len(lead) + 1 if dim + 1 == first else 1
-            continue
+    for axis, (entry, n) in enumerate(zip(axes, shape, strict=True)):
         if entry == ARRAY:
-            array, axis = next(remaining), len(dims)
-            number = k.index(array, target, first + len(lead) - len(array.shape))
-            if array.dtype.kind == "i":
-                number = k.counted_back(number, shape[axis])
-            index[axis] = number
-        dims.append(None)
-        starts.append(entry if isinstance(entry, int) else 0)
-        steps.append(1)
-    return k.along(len(target), dims, starts, steps), index
+            scattering.check_range(next(remaining), n, axis, negative=True)
 
 
 def _read(pattern: Pattern, x: V, arrays: Sequence[Any]) -> V:

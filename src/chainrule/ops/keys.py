@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..core.aval import Axes, Shape, broadcast_shapes, describe
+from ..core.aval import Axes, Shape, broadcast_shapes, describe, shape_of
 from ..core.value import Value
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 
@@ -239,6 +239,40 @@ def result_shape(pattern: Pattern, array_shapes: Sequence[Shape]) -> Shape:
     ]
     at = place_of_arrays(pattern)
     return (*kept[:at], *broadcast_shapes(*array_shapes), *kept[at:])
+
+
+def placed(k: Any, pattern: Pattern, shape: Shape, target: Shape, arrays: Sequence[Any]) -> Any:
+    """For the compiler: where a key's result of shape `target` lies in an array of `shape`.
+
+    The place of each point, and by axis the numbers that the arrays say, none of them negative
+    unless it is out of range.
+    """
+    lead = broadcast_shapes(*[shape_of(a) for a in arrays]) if arrays else ()
+    first = place_of_arrays(pattern) if arrays else -1
+    dim = len(lead) if first == 0 else 0
+    remaining = iter(arrays)
+    dims: list[int | None] = []
+    starts, steps, index = [], [], {}
+    for entry in pattern:
+        if entry == GAP:
+            continue
+        if entry is None or isinstance(entry, tuple):
+            if entry is not None:
+                dims.append(dim)
+                starts.append(entry[0])
+                steps.append(entry[2])
+            dim += len(lead) + 1 if dim + 1 == first else 1
+            continue
+        if entry == ARRAY:
+            array, axis = next(remaining), len(dims)
+            number = k.index(array, target, first + len(lead) - len(array.shape))
+            if array.dtype.kind == "i":
+                number = k.counted_back(number, shape[axis])
+            index[axis] = number
+        dims.append(None)
+        starts.append(entry if isinstance(entry, int) else 0)
+        steps.append(1)
+    return k.along(len(target), dims, starts, steps), index
 
 
 def numpy_key(pattern: Pattern, arrays: Sequence[Any]) -> tuple[Any, ...]:

@@ -48,6 +48,10 @@ class Gather(Linear):
         _check_gather(shape_of(xs[0]), self.axis, xs[1])
         return Aval(shape_of(xs[1]), xs[0].dtype)
 
+    def check(self, *xs: Any) -> None:
+        x, index = xs
+        scattering.check_range(index, x.shape[self.axis] if x.shape else 1, self.axis)
+
     def forward(self, *xs: Any) -> Any:
         x, index = xs
         _check_gather(x.shape, self.axis, index)
@@ -86,6 +90,9 @@ class Scatter(Linear):
                 got=str(shape_of(xs[1])),
             )
         return Aval(self.shape, xs[0].dtype)
+
+    def check(self, *xs: Any) -> None:
+        scattering.check_range(xs[1], self.shape[self.axis] if self.shape else 1, self.axis)
 
     def forward(self, *xs: Any) -> Any:
         x, index = xs
@@ -246,9 +253,12 @@ class Embedding(Linear):
             raise ShapeError("embedding needs rows to look up", got="a number")
         return Aval((*shape_of(index), *shape_of(weight)[1:]), weight.dtype)
 
+    def check(self, *xs: Any) -> None:
+        scattering.check_range(xs[1], len(xs[0]), 0)
+
     def forward(self, *xs: Any) -> Any:
         weight, index = xs
-        scattering.check_range(index, len(weight), 0)
+        self.check(weight, index)
         return weight.take(index, 0)
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
@@ -283,10 +293,13 @@ class RowSum(Linear):
             raise ShapeError("rows need one number each", expected=str(shape), got=str(lead))
         return Aval((self.rows, *shape[len(lead) :]), xs[0].dtype)
 
+    def check(self, *xs: Any) -> None:
+        scattering.check_range(xs[1], self.rows, 0)
+
     def forward(self, *xs: Any) -> Any:
         x, index = xs
         shape = self.infer(x, index).shape
-        scattering.check_range(index, self.rows, 0)
+        self.check(x, index)
         flat = x.reshape(index.size, math.prod(shape[1:]))
         out = scattering.add_rows(self.rows, index.reshape(-1), flat)
         if self.padding is not None:
@@ -358,6 +371,9 @@ class OneHot(Constant):
     def infer(self, *xs: Any) -> Aval:
         _require_integers(xs[0], "one_hot")
         return Aval((*shape_of(xs[0]), self.classes), self.dtype)
+
+    def check(self, *xs: Any) -> None:
+        scattering.check_range(xs[0], self.classes, -1)
 
     def forward(self, *xs: Any) -> Any:
         index = scattering.check_range(xs[0], self.classes, -1)

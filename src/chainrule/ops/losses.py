@@ -74,6 +74,10 @@ class CrossEntropy(Fused):
         loss = shape_of(labels) if self.reduction == "none" else ()
         return Aval(loss, x.dtype), Aval(shape, x.dtype)
 
+    def check(self, *xs: Any) -> None:
+        x, labels = xs[:2]
+        _check_labels(np.where(labels != self.ignore_index, labels, 0), x.shape[_class_axis(x)])
+
     def forward(self, *xs: Any) -> tuple[Any, Any]:
         self.infer(*xs)
         x, labels, *weight = xs

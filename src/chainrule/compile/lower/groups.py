@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from ...core.aval import Shape
 from . import nodes
-from .layout import Layout, behind, needs_fill
+from .layout import Layout, needs_fill
 from .nodes import (
     Assemble,
     Dot,
@@ -30,6 +30,7 @@ from .nodes import (
     Scatter,
     View,
 )
+from .orders import behind
 from .storage import Buffer, is_identity
 
 _MOST_TASKS = 16

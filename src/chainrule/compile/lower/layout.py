@@ -27,6 +27,7 @@ from .nodes import (
     Scan,
     View,
 )
+from .orders import behind, column_axis, column_order, permuted, resolve
 from .storage import Buffer, is_identity
 
 _NARROW = 16
@@ -142,7 +143,7 @@ class Layout:
         best: tuple[int, ...] | None = None
         followers = []
         for source, place in self._sources(node, nodes.identity(rank)):
-            order = _permuted(self.buffers[source.number].order, place, node.shape)
+            order = permuted(self.buffers[source.number].order, place, node.shape)
             if order is None or source.size < node.size:
                 continue
             if source.number in self._settled or not self.buffers[source.number].state:
@@ -193,7 +194,7 @@ class Layout:
         rank = len(node.shape)
         best: tuple[int, ...] = tuple(range(rank))
         for source, place in self._sources(node, nodes.identity(rank)):
-            order = _permuted(self.buffers[source.number].order, place, node.shape)
+            order = permuted(self.buffers[source.number].order, place, node.shape)
             if order is not None and source.size >= node.size:
                 return order
         return best
@@ -259,10 +260,13 @@ class Layout:
 
     def _plan(self, dot: Dot) -> None:
         rank = len(dot.shape) + len(dot.depth)
-        left, left_place = _resolve(dot.left, dot.left_place, rank)
-        right, right_place = _resolve(dot.right, dot.right_place, rank)
-        if isinstance(dot.left, View) and not _ends_with(dot.left, _overreach(dot, dot.left.shape)):
-            left, left_place = self._copy(dot.left, self.order_of(dot.left), True), dot.left_place
+        left, left_place = resolve(dot.left, dot.left_place, rank)
+        right, right_place = resolve(dot.right, dot.right_place, rank)
+        if isinstance(dot.left, View):
+            beyond = _overreach(dot, dot.left.shape, dot.left_place)
+            if not _ends_with(dot.left, beyond):
+                left = self._copy(dot.left, self.order_of(dot.left), True)
+                left_place = dot.left_place
         left = self._with_margins(dot, left, left_place)
         options = [
             (left, right, left_place, right_place),
@@ -276,7 +280,7 @@ class Layout:
             expected = len(dot.shape) - 1
         for swapped, (a, b, at, bt) in enumerate(options):
             for c in range(len(dot.shape)):
-                axis = _column_axis(at, bt, c)
+                axis = column_axis(at, bt, c)
                 if axis is None:
                     continue
                 cost = self._copying(b, axis) + 0.25 * swapped
@@ -298,7 +302,7 @@ class Layout:
         """How many elements must be copied so that an axis of an operand can be columns."""
         buffer = self.buffers[b.number]
         ready = buffer.order[-1] == axis or (buffer.state and b.number not in self._settled)
-        if ready or (b.number, _column_order(b, axis), False) in self._copies:
+        if ready or (b.number, column_order(b, axis), False) in self._copies:
             return 0
         return b.size
 
@@ -312,7 +316,7 @@ class Layout:
         buffer = self.buffers[b.number]
         if buffer.order[-1] == axis and not (buffer.state and b.number not in self._settled):
             return b
-        order = _column_order(b, axis)
+        order = column_order(b, axis)
         if buffer.state and b.number not in self._settled and b.number not in self.rigid:
             self._settle(b, order)
             return b
@@ -361,11 +365,11 @@ class Layout:
         )
 
 
-def _overreach(dot: Dot, shape: Sequence[int], place: Place | None = None) -> list[tuple[int, int]]:
-    """How far a Dot reads `left` before and behind each axis; `place`: the Dot's own."""
+def _overreach(dot: Dot, shape: Sequence[int], place: Place) -> list[tuple[int, int]]:
+    """How far a Dot reads an operand before and behind each axis."""
     sizes = (*dot.shape, *dot.depth)
     found = []
-    for n, (offset, factors) in zip(shape, place or dot.left_place, strict=True):
+    for n, (offset, factors) in zip(shape, place, strict=True):
         low = offset + sum(f * (m - 1) for f, m in zip(factors, sizes, strict=True) if f < 0)
         high = offset + sum(f * (m - 1) for f, m in zip(factors, sizes, strict=True) if f > 0)
         found.append((max(0, -low), max(0, high - n + 1)))
@@ -398,69 +402,6 @@ def _is_dense(buffer: Buffer) -> bool:
     """Whether its innermost axis goes by ones, as kernels want it."""
     last = buffer.order[-1] if buffer.order else None
     return last is None or buffer.shape[last] == 1 or buffer.strides[last] == 1
-
-
-def behind(part: Node, place: Place) -> tuple[Node, Place | None]:
-    """A part without a view that only adds axes of size one, and where it lies then."""
-    if not isinstance(part, View):
-        return part, place
-    source, rank = part.arg, len(part.arg.shape)
-    axes: list[int | None] = [None] * len(part.shape)
-    for axis, (offset, factors) in enumerate(part.place):
-        if source.shape[axis] == 1:
-            continue
-        dims = [d for d, f in enumerate(factors) if f and part.shape[d] > 1]
-        if offset or len(dims) != 1 or factors[dims[0]] != 1:
-            return part, None
-        if source.shape[axis] != part.shape[dims[0]]:
-            return part, None
-        axes[dims[0]] = axis
-    if source.size != part.size:
-        return part, None
-    inverse = tuple(Affine(0, tuple(int(axis == a) for a in range(rank))) for axis in axes)
-    return source, nodes.compose(place, inverse, rank)
-
-
-def _resolve(node: Node, place: Place, rank: int) -> tuple[Node, Place]:
-    """An operand without the view that it may be, and where it is read then."""
-    if isinstance(node, View):
-        return node.arg, nodes.compose(node.place, place, rank)
-    return node, place
-
-
-def _column_axis(a: Place, b: Place, c: int) -> int | None:
-    """The axis of `b` that dimension `c` runs along, if it does so by ones and alone."""
-    if any(f.factors[c] for f in a):
-        return None
-    axes = [k for k, f in enumerate(b) if f.factors[c]]
-    if len(axes) != 1:
-        return None
-    factors = b[axes[0]].factors
-    alone = factors[c] == 1 and sum(map(bool, factors)) == 1
-    return axes[0] if alone else None
-
-
-def _column_order(node: Node, axis: int) -> tuple[int, ...]:
-    """The order that ends in `axis`; for kernels (O, C, *taps) the taps come first."""
-    rank = len(node.shape)
-    if rank > 2 and axis in (0, 1):
-        return (*range(2, rank), 1 - axis, axis)
-    return (*(d for d in range(rank) if d != axis), axis)
-
-
-def _permuted(order: Sequence[int], place: Place, shape: Sequence[int]) -> tuple[int, ...] | None:
-    """The order in which a box's dimensions follow an array's axes; None if they do not."""
-    rank = len(shape)
-    out: list[int] = []
-    for axis in order:
-        dims = [d for d in range(rank) if place[axis].factors[d]]
-        if len(dims) > 1:
-            dims.sort(key=lambda d, axis=axis: -abs(place[axis].factors[d]))  # type: ignore[misc]
-        out.extend(d for d in dims if d not in out)
-    missing = [d for d in range(rank) if d not in out]
-    if any(shape[d] != 1 for d in missing):
-        return None
-    return (*missing, *out)
 
 
 __all__ = ["Affine", "DotPlan", "Layout"]
