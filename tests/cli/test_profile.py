@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from chainrule.runtime import native
 from chainrule.runtime.threads import get_num_threads
 
-from .conftest import Command
+Command = Callable[..., Any]
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs llvmlite")
 

@@ -207,7 +207,7 @@ def test_numpy_steps_are_counted() -> None:
     row = next(r for r in found.rows if r.kernel.startswith("numpy"))
     assert row.gbytes is None
     assert row.seconds > 0
-    assert "1 NumPy step" in found.summary
+    assert ", 1 NumPy step, " in found.summary
 
 
 def test_a_profile_prints_as_a_table_and_as_a_document() -> None:

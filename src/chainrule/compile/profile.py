@@ -85,12 +85,11 @@ class Profile:
     @property
     def summary(self) -> str:
         """The whole run, in a line."""
-        host = f", {self.host_steps} NumPy steps" if self.host_steps else ""
-        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        host = f", {_count(self.host_steps, 'NumPy step')}" if self.host_steps else ""
         return (
-            f"{self.name}: {1e3 * self.seconds:.3f} ms, {self.kernels} kernels{host}, {threads}, "
-            f"arena {self.arena_bytes / 2**20:.1f} MiB, {self.gflops:.0f} GFLOP/s = "
-            f"{self.of_peak:.0%} of the peak of {self.peak_gflops:.0f}"
+            f"{self.name}: {1e3 * self.seconds:.3f} ms, {_count(self.kernels, 'kernel')}{host}, "
+            f"{_count(self.threads, 'thread')}, arena {self.arena_bytes / 2**20:.1f} MiB, "
+            f"{self.gflops:.0f} GFLOP/s = {self.of_peak:.0%} of the peak of {self.peak_gflops:.0f}"
         )
 
     def document(self) -> dict[str, Any]:
@@ -125,6 +124,10 @@ class Profile:
                 f"  {row.operations}  [{row.kernel}]{where}"
             )
         return "\n".join([self.summary, *lines])
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def cells(row: Row) -> list[str]:

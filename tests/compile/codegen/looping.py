@@ -9,8 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compile.codegen.loops import loop
-from chainrule.compile.kernels import Access, Apply, Const, Expr, Fold, Index, Load, Loop, Store
+from chainrule.compile.codegen.source import generate
+from chainrule.compile.kernels import (
+    Access,
+    Apply,
+    Const,
+    Expr,
+    Fold,
+    Index,
+    Kernel,
+    Load,
+    Lookup,
+    Loop,
+    Store,
+)
 from chainrule.runtime import native
 from chainrule.runtime.target import Target
 
@@ -22,10 +34,10 @@ GUARD = 16
 
 
 class Compiled:
-    """A loop in memory, to be called with the arrays of its slots."""
+    """A kernel in memory, to be called with the arrays of its slots."""
 
-    def __init__(self, kernel: Loop, target: Target) -> None:
-        code = loop(kernel, target)
+    def __init__(self, kernel: Kernel, target: Target) -> None:
+        code = generate(kernel, target, "a test")
         self.tiles = code.tiles
         self._library = native.load({"kernel": native.compile_text(code.text, target)})
         types = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
@@ -85,6 +97,19 @@ def evaluated(expr: Expr, arrays: Sequence[Array], sizes: Sequence[int]) -> Arra
             with np.errstate(all="ignore"):
                 values = [evaluated(a, arrays, sizes) for a in args]
                 return np.asarray(FUNCTIONS[function](*values)).astype(dtype)
+        case Lookup(access, args, steps, limits):
+            numbers = [evaluated(a, arrays, sizes) for a in args]
+            pairs = zip(numbers, limits, strict=True)
+            found = np.all(
+                [np.ones(tuple(sizes), bool), *((a >= 0) & (a < n) for a, n in pairs)], 0
+            )
+            shift = sum(a * step for a, step in zip(numbers, steps, strict=True))
+            places = np.full(tuple(sizes), access.offset, np.int64) + np.where(found, shift, 0)
+            for d, stride in enumerate(access.strides):
+                shape = [-1 if e == d else 1 for e in range(len(sizes))]
+                places += (np.arange(sizes[d]) * stride).reshape(shape)
+            nothing = access.dtype.type(math.nan if access.dtype.kind == "f" else 0)
+            return np.where(found, arrays[access.slot].reshape(-1)[places], nothing)
     raise AssertionError(expr)
 
 

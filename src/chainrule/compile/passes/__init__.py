@@ -15,11 +15,14 @@ from .expand import expand
 from .prune import prune
 from .share import share
 from .simplify import simplify
+from .unmask import unmask
 from .verify import verify
 
-__all__ = ["PIPELINE", "expand", "optimize", "prune", "share", "simplify", "verify"]
+__all__ = ["PIPELINE", "expand", "optimize", "prune", "share", "simplify", "unmask", "verify"]
 
-PIPELINE: tuple[Callable[[Graph], Graph], ...] = (prune, expand, simplify, share, prune)
+PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
+    prune, unmask, expand, simplify, share, prune,
+)  # fmt: skip
 """The passes in the order that they run in."""
 _ROUNDS = 4
 

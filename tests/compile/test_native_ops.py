@@ -1,0 +1,327 @@
+"""Machine code equals the interpreter: every op and its rule, on all targets, whatever it is given.
+
+All samples of an op, in all dtypes, are one graph: one program of many kernels, which compile side
+by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from closeness import ulps
+
+import chainrule as cr
+from chainrule.compile import trace
+from chainrule.compile.native import NativeExecutable
+from chainrule.compile.passes import optimize
+from chainrule.core.apply import apply
+from chainrule.core.graph import Graph
+from chainrule.core.op import Op, registry
+from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.runtime import native
+from chainrule.runtime.program import HostCall
+from chainrule.runtime.target import check_host, target
+from chainrule.testing.cases import Case
+from chainrule.testing.layouts import LAYOUTS
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="needs llvmlite")
+
+SAMPLES = {"float32": 6, "float64": 6, "float16": 3}
+"""How many samples of each op, by the type of its floats."""
+
+OPS = sorted(
+    (op for op in registry.values() if op.__module__.startswith("chainrule.")),
+    key=lambda op: op.name,
+)
+NAMES = [op.name for op in OPS]
+TARGETS = ("native", "avx2", "sse2")
+
+ULPS: dict[str, float] = {}
+"""How far results and gradients may be from the interpreter's, in units in the last place of the
+largest element; ops that are not here are equal to the bit (signs of zeros and NaN aside)."""
+
+BY_NUMPY: dict[str, set[str]] = {}
+"""What NumPy computes in the samples of an op and its rule; all else is machine code."""
+
+OTHERWISE = {
+    "gelu": "the interpreter loses the digits of the normal distribution's tail",
+    "gru": "infinite states: the interpreter's gates are NaN",
+    "lstm": "infinite states: the interpreter's gates are NaN",
+}
+"""Where the two may differ for NaN, infinities and subnormal numbers, and why."""
+
+
+class Member(NamedTuple):
+    """A sample of an op with its floats in one dtype; its inputs are those from `first` on."""
+
+    case: Case
+    dtype: str
+    inputs: list[Any]
+    first: int
+
+    def run(self, xs: Sequence[cr.Tensor]) -> list[cr.Tensor]:
+        """The outputs, then the gradients that arrive at float inputs."""
+        case, operands = self.case, list(xs[self.first : self.first + len(self.inputs)])
+        for i in case.wrt:
+            operands[i] = cr.Tensor.wrap(operands[i].array).requires_grad_()
+        out: Any = apply(case.op, *operands)
+        outs = list(out) if case.op.n_out is not None else [out]
+        pairs = [(y, ct) for y, ct in zip(outs, case.cts, strict=True) if ct is not None]
+        if not case.wrt:
+            return outs
+        found = cr.gradients(
+            [y for y, _ in pairs],
+            [operands[i] for i in case.wrt],
+            [cr.Tensor.wrap(ct.astype(y.dtype)) for y, ct in pairs],
+            allow_unused=True,
+        )
+        return [*outs, *[g for g in found if g is not None]]
+
+
+class Merged(NamedTuple):
+    """All samples of an op as one graph, and which member each output is of."""
+
+    graph: Graph
+    optimized: Graph
+    inputs: list[Any]
+    owners: list[Member]
+
+    def interpreted(self, inputs: Sequence[Any]) -> list[Any]:
+        """What NumPy computes from the graph as it was traced."""
+        with np.errstate(all="ignore"):
+            return [np.asarray(y) for y in self.graph.run(*inputs)]
+
+
+def members(op: type[Op]) -> list[Member]:
+    """Samples in each dtype that the op takes."""
+    found: list[Member] = []
+    first = 0
+    for seed, sample in enumerate(islice(op.samples(), max(SAMPLES.values()))):
+        case = Case(sample, seed)
+        for dtype, count in SAMPLES.items():
+            has_floats = any(x.dtype.kind == "f" for x in case.inputs)
+            if seed >= count or (dtype != "float32" and not has_floats):
+                continue
+            inputs = [x.astype(dtype) if x.dtype.kind == "f" else x for x in case.inputs]
+            try:
+                case.op.infer(*inputs)
+            except ChainruleError:
+                continue  # not an op for this dtype
+            found.append(Member(case, dtype, inputs, first))
+            first += len(inputs)
+    return found
+
+
+@cache
+def merged(name: str) -> Merged:
+    """The graph of all samples of an op."""
+    parts = members(registry[name])
+    owners: list[Member] = []
+
+    def run(*xs: cr.Tensor) -> list[cr.Tensor]:
+        owners.clear()
+        results = []
+        for member in parts:
+            made = member.run(xs)
+            owners.extend([member] * len(made))
+            results += made
+        return results
+
+    inputs = [x for member in parts for x in member.inputs]
+    graph = trace(run, *[cr.Tensor.wrap(x) for x in inputs])
+    return Merged(graph, optimize(graph, check=True), inputs, owners)
+
+
+@cache
+def executable(name: str, where: str) -> NativeExecutable:
+    """The program of an op for a target; skips the test if it cannot run here."""
+    chosen = target(where)
+    try:
+        check_host(chosen)
+    except ArgumentError as error:
+        pytest.skip(str(error))
+    return NativeExecutable(merged(name).optimized, {}, target=chosen)
+
+
+def run(program: NativeExecutable, inputs: Sequence[Any]) -> list[Any]:
+    """Its outputs, from arrays as a user may have them."""
+    return program([program.prepare(i, x) for i, x in enumerate(inputs)])
+
+
+# Numbers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", TARGETS)
+@pytest.mark.parametrize("name", NAMES)
+def test_native_op_and_rule_equal_the_interpreter(name: str, where: str) -> None:
+    whole = merged(name)
+    found = run(executable(name, where), whole.inputs)
+    limit = ULPS.get(name, 0.0)
+    for member, got, want in zip(whole.owners, found, whole.interpreted(whole.inputs), strict=True):
+        apart = ulps(got, want)
+        assert apart <= limit, f"{member.case} in {member.dtype}: {apart} ULPs\n{got}\n{want}"
+
+
+def awkward(x: Any, rng: np.random.Generator, dtype: Any) -> Any:
+    """Numbers that arithmetic treats in ways of their own, in the shape of `x`."""
+    if x.dtype.kind != "f":
+        return x
+    about = np.finfo(dtype)
+    least, tiny = about.smallest_subnormal, about.tiny
+    pools = (
+        [np.nan, np.inf, -np.inf, -0.0, 0.0, least, -3 * least, tiny, 1.0, -1.0, 2.5],
+        [np.inf, -0.0, 0.0, 1.0, -2.0, 0.5],
+        [np.nan, 1.0, -0.0, -3.0, 0.0],
+        [-0.0, 0.0, 5 * least, -tiny / 2, about.eps, 1.0, -0.5],
+    )
+    pool = pools[int(rng.integers(len(pools)))]
+    return rng.choice(np.array(pool, dtype), size=x.shape)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OTHERWISE])
+def test_nan_infinities_and_subnormals_go_where_the_interpreter_says(name: str) -> None:
+    whole, program = merged(name), executable(name, "native")
+    rng = np.random.default_rng(0)
+    limit = 2 * ULPS.get(name, 0.0)
+    for _ in range(4):
+        inputs = [awkward(x, rng, x.dtype) for x in whole.inputs]
+        try:
+            wanted = whole.interpreted(inputs)
+        except ChainruleError:
+            continue  # the op refuses such numbers
+        found = run(program, inputs)
+        for member, got, want in zip(whole.owners, found, wanted, strict=True):
+            small = np.finfo(want.dtype).tiny / np.finfo(want.dtype).eps if limit else 0.0
+            apart = ulps(got, want, small)
+            assert apart <= limit, f"{member.case} in {member.dtype}: {apart}\n{got}\n{want}"
+
+
+def test_the_comparison_sees_one_bit() -> None:
+    x = np.array([1.0, 0.5], np.float32)
+    assert ulps(np.nextafter(x, np.float32(2)), x) == 1.0
+    assert ulps(x.astype(np.float64), x) == np.inf
+    assert ulps(np.array([np.nan, 1]), np.array([1.0, 1])) == np.inf
+    assert ulps(np.array([-np.inf]), np.array([np.inf])) == np.inf
+    assert ulps(np.array([True]), np.array([False])) == np.inf
+    assert ulps(np.array([np.nan, np.inf]), np.array([np.nan, np.inf])) == 0.0
+
+
+# What runs where ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_known_ops_are_computed_by_numpy(name: str) -> None:
+    steps = executable(name, "native").program.steps
+    found = {s.label.removeprefix("numpy ") for s in steps if isinstance(s, HostCall)}
+    assert found == BY_NUMPY.get(name, set())
+
+
+def test_the_tables_name_ops_that_exist() -> None:
+    assert {*ULPS, *BY_NUMPY, *OTHERWISE} <= set(NAMES)
+    print("computed by NumPy:", ", ".join(sorted(set().union(*BY_NUMPY.values()))))
+
+
+# Memory -------------------------------------------------------------------------------------------
+
+
+def huge_strides(x: Any) -> Any:
+    """x with a mebibyte between its elements, in memory that mostly is never touched."""
+    step = 2**20 // x.itemsize
+    if x.size * 2**20 > 2**30:
+        return x
+    view = np.zeros(max(1, x.size) * step, x.dtype)[::step][: x.size].reshape(x.shape)
+    view[...] = x
+    return view
+
+
+def locked(x: Any) -> Any:
+    """x in memory that must not be written to."""
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def swapped(x: Any) -> Any:
+    """x in the other byte order."""
+    return x.astype(x.dtype.newbyteorder())
+
+
+AWAY = LAYOUTS | {"huge strides": huge_strides, "read-only": locked, "byte order": swapped}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_layout_of_arguments_changes_no_bit(name: str) -> None:
+    whole, program = merged(name), executable(name, "native")
+    plain = [np.array(y) for y in run(program, whole.inputs)]
+    for layout, moved in AWAY.items():
+        arrays = [moved(x) if x.ndim else x for x in whole.inputs]
+        if layout == "zero stride":
+            indices = [x for x in whole.inputs if x.dtype.kind in "iu"]
+            if indices:
+                continue  # other rows: not what the op was sampled for
+            plain_here = [np.array(y) for y in run(program, [np.array(x) for x in arrays])]
+        else:
+            plain_here = plain
+        before = [x.copy() for x in arrays]
+        found = run(program, arrays)
+        for got, want in zip(found, plain_here, strict=True):
+            np.testing.assert_array_equal(got, want, err_msg=layout, strict=True)
+        for x, old in zip(arrays, before, strict=True):
+            np.testing.assert_array_equal(x, old, err_msg=f"{layout}: an argument was written to")
+
+
+SHAPES = [(0,), (0, 3), (3, 0), (2, 0, 4), (1, 0, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("optimized", [False, True], ids=["as traced", "optimized"])
+def test_nothing_is_computed_of_nothing(shape: tuple[int, ...], optimized: bool) -> None:
+    def several(x: cr.Tensor) -> list[cr.Tensor]:
+        x = cr.Tensor.wrap(x.array).requires_grad_()
+        total = (x.tanh() * 2).sum()
+        (g,) = cr.gradients([total], [x])
+        parts = cr.ops.concatenate([x, g], 0)
+        padded = cr.ops.pad(x, [(1, 1)] * x.ndim)
+        return [total, g, x.sum(0), x.sum(-1, True), parts, padded, x.reshape(-1), x.flip(0)]
+
+    x = np.zeros(shape, np.float32)
+    graph = trace(several, x)
+    program = NativeExecutable(optimize(graph) if optimized else graph, {})
+    for got, want in zip(run(program, [x]), graph.run(x), strict=True):
+        np.testing.assert_array_equal(got, np.asarray(want), strict=True)
+
+
+def test_products_over_nothing_are_zero() -> None:
+    a, b = np.zeros((3, 0), np.float32), np.zeros((0, 5), np.float32)
+    graph = trace(lambda a, b: a @ b + 1, a, b)
+    for made in (graph, optimize(graph)):
+        (found,) = run(NativeExecutable(made, {}), [a, b])
+        np.testing.assert_array_equal(found, np.ones((3, 5), np.float32), strict=True)
+
+
+def test_numbers_are_arrays_without_axes() -> None:
+    graph = trace(lambda x, y: (x * y, x + 1), np.float32(0), np.zeros(3, np.float32))
+    program = NativeExecutable(optimize(graph), {})
+    for x in (np.array(2.0, np.float32), np.full((1,), 2.0, np.float32)[0:1].reshape(())):
+        product, total = run(program, [x, np.arange(3, dtype=np.float32)])
+        np.testing.assert_array_equal(product, np.array([0, 2, 4], np.float32), strict=True)
+        np.testing.assert_array_equal(total, np.array(3.0, np.float32), strict=True)
+
+
+def test_results_that_somebody_holds_are_not_written_again() -> None:
+    graph = trace(lambda x: (x * 2, (x + 1).transpose(0, 1)), np.zeros((3, 4), np.float32))
+    program = NativeExecutable(optimize(graph), {})
+    xs = [np.full((3, 4), n, np.float32) for n in range(4)]
+    kept = []
+    for x in xs:
+        double, turned = run(program, [x])
+        kept.append((double[1:, ::2], turned.T[0], memoryview(double)))
+        del double, turned
+    for n, (part, row, view) in enumerate(kept):
+        assert (part == 2 * n).all() and (row == n + 1).all()
+        assert (np.asarray(view) == 2 * n).all()
