@@ -362,6 +362,7 @@ def test_level_3_prints_graphs_and_kernels(run: Callable[[str], tuple[str, str]]
     _, err = run("3")
     assert "# after expand" in err
     assert "def graph(" in err
+    assert err.count("contraction of float32, 192 products") == 2  # forward, and its weight
     assert "steps for the target" in err
     assert "contraction of float32, 192 products" in err
     assert "Σ = sum of s0[" in err

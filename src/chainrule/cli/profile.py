@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -27,7 +28,6 @@ from .output import count, print_json
 from .train import DATASETS
 
 _SHAPE: Final = (1, 28, 28)
-_WIDEST: Final = 60
 
 
 class Rows(Module):
@@ -148,23 +148,19 @@ def _threads(n: int | None) -> Iterator[None]:
 def _print(found: Profile, top: int) -> None:
     """Show the slowest kernels, what the others take together, and the whole step."""
     console = Console(highlight=False, markup=False)
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for header in ("ms", "share", "calls", "GFLOP/s", "GB/s", "limit"):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("operations", overflow="fold", max_width=_WIDEST)
-    table.add_column("kernel", overflow="fold")
-    table.add_column("module", overflow="fold")
+    table.add_column("what")
     rows = found.slowest
     for row in rows[:top]:
-        ms, share, *rates = cells(row)
-        calls = str(row.calls)
-        table.add_row(ms, share, calls, *rates, row.operations, row.kernel, row.module)
+        table.add_row(*cells(row), row.what)
     rest = rows[top:]
     if rest:
         seconds, share_of_rest = sum(r.seconds for r in rest), sum(r.share for r in rest)
         table.add_row(
             f"{1e3 * seconds:.4f}", f"{share_of_rest:.1%}", str(sum(r.calls for r in rest)),
-            "", "", "", f"{count(len(rest), 'other')}", "", "",
+            "", "", "", f"{count(len(rest), 'other')}",
         )  # fmt: skip
     console.print(table)
     console.print(found.summary, style="bold", soft_wrap=True)

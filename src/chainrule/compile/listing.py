@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 from .. import config
-from ..core.graph import Equation
+from ..core.graph import Graph
 from ..runtime import native as toolchain
 from ..runtime.target import Target
 from .codegen.source import fingerprint, generate
@@ -33,19 +34,25 @@ from .origin import origin, traffic
 _LONGEST = 200
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
+_known: WeakSet[Graph] = WeakSet()
+"""Graphs that were listed: a profile makes another program of one."""
+
 
 def show(
     planned: Sequence[Step | Host],
     starts: Sequence[int],
-    equations: Sequence[Equation],
+    graph: Graph,
     target: Target,
 ) -> None:
-    """Print the kernels of a program to standard error; at level 4, each one's code, once."""
+    """Print a graph's kernels to standard error, once; at level 4, the code of each, too."""
+    if graph in _known:
+        return
+    _known.add(graph)
     level = config.debug_level()
     print(f"# {len(planned)} steps for the target {target.name}", file=sys.stderr)
     shown: set[str] = set()
     for i, step in enumerate(planned):
-        source = origin(step, starts, equations)
+        source = origin(step, starts, graph.equations)
         place = source.module or source.line
         where = f"  ({place})" if place else ""
         if isinstance(step, Host):

@@ -150,7 +150,7 @@ class NativeExecutable:
     ) -> None:
         chosen = target or default_target()
         if config.debug_level() >= 3:
-            show(planned, self.starts, self.graph.equations, chosen)
+            show(planned, self.starts, self.graph, chosen)
         made_of = [i for i, s in enumerate(planned) if isinstance(s, Step)]
         sources = [source(s.kernel, chosen, s.label) for s in planned if isinstance(s, Step)]
         kernels = dict(zip(made_of, build_sources(sources, chosen), strict=True))

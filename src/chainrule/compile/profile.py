@@ -47,6 +47,12 @@ class Row(NamedTuple):
     of_limit: float | None
     """The least time that this machine takes for the products, or for the bytes, in its own."""
 
+    @property
+    def what(self) -> str:
+        """Operations, kernel, module or else line: ``matmul [contract 8x6] (Net.fc)``."""
+        place = self.module or self.line
+        return f"{self.operations} [{self.kernel}]{f' ({place})' if place else ''}"
+
 
 @final
 @dataclass(frozen=True)
@@ -116,12 +122,9 @@ class Profile:
             f"{'ms':>8} {'share':>6} {'calls':>5} {'GFLOP/s':>8} {'GB/s':>7} {'limit':>6}  what"
         ]
         for row in self.slowest:
-            ms, share, *rates = cells(row)
-            place = row.module or row.line
-            where = f"  ({place})" if place else ""
+            ms, share, calls, gflops, gbytes, limit = cells(row)
             lines.append(
-                f"{ms:>8} {share:>6} {row.calls:>5} {rates[0]:>8} {rates[1]:>7} {rates[2]:>6}"
-                f"  {row.operations}  [{row.kernel}]{where}"
+                f"{ms:>8} {share:>6} {calls:>5} {gflops:>8} {gbytes:>7} {limit:>6}  {row.what}"
             )
         return "\n".join([self.summary, *lines])
 
@@ -131,10 +134,11 @@ def _count(n: int, noun: str) -> str:
 
 
 def cells(row: Row) -> list[str]:
-    """A row's ms, share, GFLOP/s, GB/s and share of the limit, as a table shows them."""
+    """A row's ms, share, calls, GFLOP/s, GB/s and share of the limit, as a table shows them."""
     return [
         f"{1e3 * row.seconds:.4f}",
         f"{row.share:.1%}",
+        str(row.calls),
         "" if row.gflops is None else f"{row.gflops:.1f}",
         "" if row.gbytes is None else f"{row.gbytes:.1f}",
         "" if row.of_limit is None else f"{row.of_limit:.0%}",

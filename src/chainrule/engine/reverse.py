@@ -7,7 +7,8 @@ section 3). The walk is iterative, in reverse topological order, and linear in t
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from ..core.aval import Aval, Data, describe
 from ..core.large import rule
 from ..core.op import Op
-from ..core.value import Item, Node, Value, item, recording, stored
+from ..core.value import Item, Node, Value, item, recording, stored, tape
 from ..errors import FreedGraphError, GradientError, SecondOrderError, ShapeError
 from ..ops.movement import cast
 from ..ops.reduce import sum_to
@@ -48,7 +49,7 @@ def sweep(
         pending[root] = pending[root] + ct if root in pending else ct
     found: dict[Node, Data] = {}
     keep = retain_graph or create_graph
-    with recording(create_graph):
+    with recording(create_graph), _scope_kept():
         for node in order:
             ct = pending.pop(node, None)
             if ct is None or (on_path is not None and node not in on_path):
@@ -72,6 +73,16 @@ def sweep(
     return found
 
 
+@contextmanager
+def _scope_kept() -> Iterator[None]:
+    """Be in the same module call after the block as before."""
+    before = tape.scope
+    try:
+        yield
+    finally:
+        tape.scope = before
+
+
 def _propagate(
     pending: dict[Node, Any],
     node: Node,
@@ -89,6 +100,8 @@ def _propagate(
     active: Sequence[object] = parents
     if on_path is not None:
         active = [p if p in on_path else None for p in parents]
+    if tape.graph is not None:
+        tape.scope = node.scope  # equations of the gradient belong to the module of the value
     if value_class is None:
         grads = rule(op, ct, node.xs, node.y, active)
     else:

@@ -116,10 +116,7 @@ def rows_kernel(
 @pytest.mark.parametrize("kind", ["add", "set"])
 def test_rows_go_to_their_places_in_order(chosen: Target, kind: str, dtype: Any) -> None:
     rng = np.random.default_rng(0)
-    for count, rows, width in (
-        (1, 1, 1), (7, 3, 1), (40, 5, 16), (33, 4, 17), (20, 9, 100), (300, 2, 257), (0, 3, 4),
-        (5, 4, 0),
-    ):  # fmt: skip
+    for count, rows, width in ((1, 1, 1), (33, 4, 17), (20, 9, 100), (90, 2, 257), (0, 3, 4)):
         kernel = rows_kernel(kind, count, rows, width, dtype)
         x, out = some(rng, (count, width), dtype), some(rng, (rows, width), dtype)
         index = rng.integers(-2, rows + 2, count)
@@ -274,21 +271,11 @@ def test_random_lookups_in_loops(seed: int, chosen: Target) -> None:
 
 
 @pytest.mark.parametrize("kind", ["add", "mul"])
-@pytest.mark.parametrize("dtype", [F32, F64, F16, I64, U8], ids=str)
+@pytest.mark.parametrize("dtype", [F32, F16, I64], ids=str)
 def test_running_results_are_numpys_bit_for_bit(chosen: Target, kind: str, dtype: Any) -> None:
     rng = np.random.default_rng(4)
     accumulate: Any = {"add": np.add, "mul": np.multiply}[kind].accumulate
-    for sizes in (
-        (1,),
-        (5,),
-        (0, 3),
-        (3, 0),
-        (7, 33),
-        (300, 40),
-        (4, 5, 17),
-        (2, 1, 3),
-        (2000, 70),
-    ):
+    for sizes in ((1,), (5,), (0, 3), (7, 33), (4, 5, 17), (2000, 70)):
         for dim in range(len(sizes)):
             x = some(rng, sizes, dtype)
             if x.size and dtype.kind == "f":

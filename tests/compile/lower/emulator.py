@@ -32,6 +32,8 @@ FUNCTIONS: dict[str, Any] = {
     "sigmoid": ops.sigmoid, "rsqrt": lambda x: 1 / np.sqrt(x), "square": np.square,
     "bit_and": np.bitwise_and, "bit_or": np.bitwise_or, "bit_xor": np.bitwise_xor,
     "shl": np.left_shift, "shr": np.right_shift, "erf": ops.erf, "reciprocal": np.reciprocal,
+    "isnan": np.isnan, "floor_divide": np.floor_divide, "remainder": np.remainder,
+    "sin": np.sin, "cos": np.cos,
 }  # fmt: skip
 FOLDS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum,
          "or": np.logical_or, "and": np.logical_and}  # fmt: skip

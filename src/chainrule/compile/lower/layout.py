@@ -146,7 +146,7 @@ class Layout:
             order = permuted(self.buffers[source.number].order, place, node.shape)
             if order is None or source.size < node.size:
                 continue
-            if source.number in self._settled or not self.buffers[source.number].state:
+            if not self._is_free(source):
                 if best is None or best == natural:
                     best = order
             elif is_identity(place, rank):
@@ -163,9 +163,14 @@ class Layout:
     def _table(self, node: Lookup) -> None:
         """Let the rows of a table that may be laid out freely lie next to each other."""
         table = node.arg
-        if self.buffers[table.number].state and table.number not in self._settled:
+        if self._is_free(table):
             picked = [any(step[a] for step in node.steps) for a in range(len(table.shape))]
             self._settle(table, sorted(range(len(picked)), key=lambda a: (not picked[a], a)))
+
+    def _is_free(self, node: Node) -> bool:
+        """Whether its order may still be chosen."""
+        chosen = node.number in self._settled or node.number in self.rigid
+        return self.buffers[node.number].state and not chosen
 
     def _settle(self, leaf: Node, order: Sequence[int]) -> None:
         self.buffers[leaf.number].order = tuple(order)
@@ -301,7 +306,7 @@ class Layout:
     def _copying(self, b: Node, axis: int) -> int:
         """How many elements must be copied so that an axis of an operand can be columns."""
         buffer = self.buffers[b.number]
-        ready = buffer.order[-1] == axis or (buffer.state and b.number not in self._settled)
+        ready = buffer.order[-1] == axis or self._is_free(b)
         if ready or (b.number, column_order(b, axis), False) in self._copies:
             return 0
         return b.size
@@ -314,10 +319,8 @@ class Layout:
 
     def _with_columns(self, b: Node, axis: int, at: Place, bt: Place, out: int) -> Node:
         buffer = self.buffers[b.number]
-        if buffer.order[-1] == axis and not (buffer.state and b.number not in self._settled):
-            return b
         order = column_order(b, axis)
-        if buffer.state and b.number not in self._settled and b.number not in self.rigid:
+        if self._is_free(b):
             self._settle(b, order)
             return b
         if buffer.order[-1] == axis:
