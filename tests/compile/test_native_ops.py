@@ -43,8 +43,8 @@ TARGETS = ("native", "avx2", "sse2")
 
 _WITHIN = {
     1: "acos asin atan atan2 cos cosh div elu erf expm1 gelu gelu_tanh hypot log log10 log1p log2 "
-    "log_softmax logsumexp matmul mul prod prod_others remainder rnn_backward rsqrt sigmoid silu "
-    "sin sum_to tan tanh",
+    "log_softmax logsumexp matmul maximum minimum mul prod prod_others remainder rnn_backward "
+    "rsqrt sigmoid silu sin sum_to tan tanh",
     2: "binary_cross_entropy_with_logits convolution convolution_input cross_entropy einsum exp "
     "gru_backward layer_norm logaddexp logsigmoid pow sinh softplus var",
     4: "batch_norm convolution_kernel erfc gru lstm_backward",
@@ -62,10 +62,16 @@ BY_NUMPY = {
 }
 """What NumPy computes in the samples of an op and its rule; all else is machine code."""
 
+_STATES = "infinite states: the interpreter's gates are NaN"
+_PADDING = "the zeros of padding are multiplied: NaN next to infinite weights"
 OTHERWISE = {
+    "convolution": _PADDING,
+    "convolution_input": _PADDING,
+    "cross_entropy": "the sign of the sum of weights that are all -0.0",
     "gelu": "the interpreter loses the digits of the normal distribution's tail",
-    "gru": "infinite states: the interpreter's gates are NaN",
-    "lstm": "infinite states: the interpreter's gates are NaN",
+    "gelu_tanh": "digits are lost in the tail, others in either",
+    "gru": _STATES,
+    "lstm": _STATES,
 }
 """Where the two may differ for NaN, infinities and subnormal numbers, and why."""
 

@@ -71,6 +71,8 @@ class Cache:
     def __init__(self, folder: Path | None, limit: int = LIMIT) -> None:
         self.folder = folder if folder is not None and _prepare(folder) else None
         self._limit = limit
+        self._written = limit
+        """Bytes since the folder was looked through; it has not been yet."""
 
     def get(self, key: bytes) -> bytes | None:
         """The code kept under a key, or None. A damaged or foreign file is removed."""
@@ -100,15 +102,21 @@ class Cache:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
             os.replace(temporary, self._path(key))
+            self._written += len(data)
         except OSError:
             if temporary is not None:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
 
     def trim(self) -> None:
-        """Remove what was used longest ago until nine tenths of the limit are left."""
-        if self.folder is None:
+        """Remove what was used longest ago until nine tenths of the limit are left.
+
+        The folder is looked through when a sixteenth of the limit has been written since it last
+        was: with thousands of files that takes as long as compiling a few kernels.
+        """
+        if self.folder is None or self._written < self._limit // 16:
             return
+        self._written = 0
         with contextlib.suppress(OSError):
             files = []
             for path, status in _ours(self.folder):

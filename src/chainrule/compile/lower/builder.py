@@ -87,7 +87,8 @@ class Lowering:
             leaf = Leaf(var.shape, var.dtype, i)
             self.leaves.append(leaf)
             self.values[var.index] = leaf
-        self._constants: dict[int, Node] = {}
+        self._constants: dict[int, tuple[Any, Node]] = {}
+        """By identity, with what has it, so that nothing else gets it."""
         self.starts: list[int] = []
         """A number before those of the nodes of each equation, and one behind all of them."""
         for equation in graph.equations:
@@ -126,7 +127,7 @@ class Lowering:
             return self.values[x.index]
         if type(x) in SCALARS:
             return Scalar(x, result_dtype((x,)))
-        known = self._constants.get(id(x))
+        _, known = self._constants.get(id(x), (x, None))
         if known is None:
             array = np.asarray(x)
             if array.size == 1 and array.dtype in SUPPORTED:
@@ -134,7 +135,7 @@ class Lowering:
             else:
                 known = Leaf(array.shape, array.dtype, None, array)
                 self.leaves.append(known)
-            self._constants[id(x)] = known
+            self._constants[id(x)] = x, known
         return known
 
     def _hosted(self, equation: Equation) -> Any:

@@ -31,7 +31,7 @@ from .nodes import (
     View,
 )
 from .orders import behind
-from .storage import Buffer, is_identity
+from .storage import DEEPEST, Buffer, depth_of, is_identity
 
 _MOST_TASKS = 16
 
@@ -122,12 +122,13 @@ Read: TypeAlias = tuple[Node, Place]
 class Group:
     """Tasks of one kernel, over one box."""
 
-    __slots__ = ("box", "product", "reads", "tasks", "writes")
+    __slots__ = ("box", "depth", "product", "reads", "tasks", "writes")
 
     def __init__(self, box: Shape) -> None:
         self.box = box
         self.tasks: list[Task] = []
         self.product: Product | None = None
+        self.depth = 0
         self.writes: set[int] = set()
         self.reads: set[int] = set()
 
@@ -154,6 +155,9 @@ class Grouping:
         self._filled: dict[int, int] = {}
         """Number of an Assemble: index of the group that writes what lies between its parts."""
         self._reads: dict[tuple[int, Place], list[Read]] = {}
+        self._depth: dict[int, int] = {}
+        for node in layout.alive:
+            self._depth[node.number] = depth_of(node, layout.stored, self._depth)
         for node in layout.sequence:
             for task in self._tasks(node):
                 self._enter(task)
@@ -276,9 +280,16 @@ class Grouping:
         index = self.groups.index(group)
         group.tasks.append(task)
         group.reads |= {source.number for source, _ in reads}
+        group.depth += self._task_depth(task)
         if isinstance(task, Product):
             group.product = task
         self._note(task, group, index)
+
+    def _task_depth(self, task: Task) -> int:
+        """How deep what a task evaluates is; a group's tasks may stand on each other."""
+        if isinstance(task, Host):
+            return 0
+        return self._depth.get(task.node.number, DEEPEST)
 
     def _note(self, task: Task, group: Group, index: int) -> None:
         if isinstance(task, Host):
@@ -302,6 +313,7 @@ class Grouping:
             if (
                 group.box != task.box
                 or len(group.tasks) >= _MOST_TASKS
+                or group.depth + self._task_depth(task) > 3 * DEEPEST
                 or any(isinstance(t, (Host, Running)) for t in group.tasks)
                 or any(getattr(t, "added", False) for t in group.tasks)
                 or not (touched & (group.writes | group.reads))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...core.aval import DType, Shape
@@ -26,6 +26,9 @@ from .nodes import (
     Scatter,
     View,
 )
+
+DEEPEST = 48
+"""How deep an expression may be: recursive walks over it must not hit Python's limit."""
 
 _CHEAP = 6
 """A pointwise value of at most this cost is computed again by each of its users."""
@@ -131,15 +134,23 @@ def stored(alive: Sequence[Node], outputs: Sequence[Node]) -> set[int]:
             forced.add(node.arg.number)
     out: set[int] = set()
     weight: dict[int, tuple[int, int]] = {}
+    depth: dict[int, int] = {}
     for node in alive:
+        depth[node.number] = depth_of(node, out, depth)
         if isinstance(node, _STORED) or node.number in forced:
             out.add(node.number)
         elif isinstance(node, (Lookup, Pointwise)):
             cost, loads = _weight(node, out, weight)
             weight[node.number] = cost, loads
-            if _is_worth_storing(node, cost, loads, users[node.number]):
+            deep = depth[node.number] >= DEEPEST
+            if deep or _is_worth_storing(node, cost, loads, users[node.number]):
                 out.add(node.number)
     return out
+
+
+def depth_of(node: Node, out: set[int], known: Mapping[int, int]) -> int:
+    """How deep the expression of a node is, down to what is stored."""
+    return 1 + max((known[a.number] for a in node.arguments() if a.number not in out), default=0)
 
 
 def _is_worth_storing(node: Node, cost: int, loads: int, users: Sequence[tuple[Node, int]]) -> bool:
