@@ -15,7 +15,6 @@ import numpy as np
 
 import chainrule as cr
 from chainrule import ops
-from chainrule.core.graph import Graph, Var
 
 Make: TypeAlias = Callable[[list[Any]], Any]
 Instruction: TypeAlias = Make | None
@@ -545,21 +544,3 @@ MOVES: list[Callable[[RandomProgram], None]] = [
     _softly, _matmul, _matmul, _matmul, _outer, _convolution, _convolution, _two_factors, _pool,
     _hosted, _several, _update,
 ]  # fmt: skip
-
-
-def interpreted(graph: Graph, arrays: Sequence[Any]) -> tuple[list[Any], bool, float]:
-    """Outputs of a graph, whether every float on the way is exact in any order, and the largest."""
-    values: dict[Var, Any] = dict(zip(graph.inputs, arrays, strict=True))
-    exact, largest = True, 1.0
-    with np.errstate(all="ignore"):
-        for equation in graph.equations:
-            out = equation.op(*[values[x] if isinstance(x, Var) else x for x in equation.inputs])
-            outs = (out,) if equation.op.n_out is None else out
-            for var, y in zip(equation.outputs, outs, strict=True):
-                y = values[var] = np.asarray(y)
-                if y.dtype.kind == "f" and y.size:
-                    largest = max(largest, float(np.abs(y).max()))
-                    if equation.op.name not in ("tanh", "exp", "mul", "div", "sqrt"):
-                        exact = exact and bool((y * 64 % 1 == 0).all())
-    outputs = [values[x] if isinstance(x, Var) else np.asarray(x) for x in graph.outputs]
-    return outputs, exact and largest < 2.0**16, largest

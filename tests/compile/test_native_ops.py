@@ -343,5 +343,6 @@ def test_results_that_somebody_holds_are_not_written_again() -> None:
         kept.append((double[1:, ::2], turned.T[0], memoryview(double)))
         del double, turned
     for n, (part, row, view) in enumerate(kept):
-        assert (part == 2 * n).all() and (row == n + 1).all()
+        assert (part == 2 * n).all()
+        assert (row == n + 1).all()
         assert (np.asarray(view) == 2 * n).all()

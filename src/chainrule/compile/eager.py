@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.apply import warn
 from ..core.aval import SCALARS, Aval, DType
 from ..core.graph import Graph
 from ..core.op import Op
 from ..core.value import tape
+from ..errors import ChainruleError, CompilationError
 from ..runtime import native as toolchain
 from ..runtime.program import Launch
 from . import passes
@@ -25,8 +27,8 @@ from .codegen.transcendental import TRANSCENDENTAL
 from .native import NativeExecutable
 from .trace import GraphTracer, Traced
 
-_MOST = 1024
-"""How many kinds of operation are kept."""
+_MOST, _MOST_BYTES = 1024, 2**30
+"""How many kinds of operation are kept, and how much memory they may hold for their results."""
 
 
 class _Cache(threading.local):
@@ -36,16 +38,45 @@ class _Cache(threading.local):
     """
 
     def __init__(self) -> None:
-        self.known: OrderedDict[Any, Any] = OrderedDict()
+        self.known: OrderedDict[Any, _Kernel | None] = OrderedDict()
+        self.nbytes = 0
 
-    def look_up(self, key: Any, make: Callable[[], Any]) -> Any:
-        """The entry of a kind: the first time what ``make`` returns."""
-        entry = self.known.get(key, self)
-        if entry is self:
-            entry = self.known[key] = make() if toolchain.available() else None
-            if len(self.known) > _MOST:
-                self.known.popitem(last=False)
-        return entry
+    def look_up(self, key: Any, op: Op, make: Callable[[], _Kernel | None]) -> _Kernel | None:
+        """The kernel of a kind of operation, by ``make`` the first time; None: NumPy does it."""
+        if key in self.known:
+            self.known.move_to_end(key)
+            return self.known[key]
+        kernel = self.known[key] = _made(op, make) if toolchain.available() else None
+        self.nbytes += _size(kernel)
+        while len(self.known) > _MOST or (self.nbytes > _MOST_BYTES and len(self.known) > 1):
+            self.nbytes -= _size(self.known.popitem(last=False)[1])
+        return kernel
+
+
+def _made(op: Op, make: Callable[[], _Kernel | None]) -> _Kernel | None:
+    """What `make` returns; if the compiler fails, None after one warning that names the op.
+
+    Raises the errors that an op has for operands that do not fit.
+    """
+    try:
+        return make()
+    except CompilationError as failure:
+        reason: Exception = failure
+    except ChainruleError:
+        raise
+    except Exception as failure:  # noqa: BLE001  a defect of ours is not to stop a computation
+        reason = failure
+    _warn_of_failure(op.name, f"{type(reason).__name__}: {reason}")
+    return None
+
+
+@cache
+def _warn_of_failure(name: str, reason: str) -> None:
+    warn(f"NumPy computes {name}, for the compiler failed: {reason}")
+
+
+def _size(kernel: _Kernel | None) -> int:
+    return 0 if kernel is None else kernel.executable.nbytes
 
 
 _cache = _Cache()
@@ -66,7 +97,7 @@ def run(op: Op, arrays: list[Any]) -> Any:
     parts = [_kind(x) for x in arrays]
     if None in parts or (not op.promotes and "number" in parts) or _is_approximate(type(op)):
         return op.forward(*arrays)
-    kernel = _cache.look_up((op, *parts), lambda: _operation(op, arrays))
+    kernel = _cache.look_up((op, *parts), op, lambda: _operation(op, arrays))
     if kernel is None:
         return op.forward(*arrays)
     op.check(*arrays)
@@ -82,7 +113,7 @@ def run_rule(op: Op, ct: Any, xs: Sequence[Any], y: Any, active: Sequence[object
     if None in parts or "number" in parts or _is_approximate(type(op)):
         return op.vjp(ct, xs, y, active)
     wanted = tuple(a is not None for a in active)
-    kernel = _cache.look_up((op, form, wanted, *parts), lambda: _rule(op, form, wanted, flat))
+    kernel = _cache.look_up((op, form, wanted, *parts), op, lambda: _rule(op, form, wanted, flat))
     if kernel is None:
         return op.vjp(ct, xs, y, active)
     out = _called(kernel, flat)

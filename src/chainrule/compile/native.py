@@ -83,7 +83,7 @@ class NativeExecutable:
         self.program: Program
         self._assemble(layout, planned, outputs, target, threads)
         self._numbers = self._places_of_numbers(graph)
-        self._late_readers = [(i, self._reader(self._outputs[j])) for i, j in self._late]
+        self._late_readers = [(i, self._late_reader(self._outputs[j])) for i, j in self._late]
         self._readers = [self._result(j) for j in range(len(outputs))]
 
     # Building -------------------------------------------------------------------------------------
@@ -105,6 +105,7 @@ class NativeExecutable:
             own = (
                 made.alias is None
                 and made.index is None
+                and made.array is None
                 and not made.has_margins
                 and sum(layout.buffers[n.number] is made for n in outputs) == 1
             )
@@ -241,6 +242,14 @@ class NativeExecutable:
                 return lambda: _look(self._made[j], buffer)
         return lambda: self.peek(buffer)
 
+    def _late_reader(self, buffer: Buffer) -> Callable[[], Any]:
+        """What fetches an output that is copied into an input's memory after a run.
+
+        One that is an input itself may be about to be overwritten, too.
+        """
+        read = self._reader(buffer)
+        return read if memory.root(buffer).index is None else lambda: np.array(read())
+
     def peek(self, buffer: Buffer) -> Any:
         """A temporary buffer as an array."""
         region = self._regions[buffer.slot]
@@ -277,8 +286,9 @@ class NativeExecutable:
         try:
             self.program.run()
             results = [read() for read in self._readers]
-            for i, read in self._late_readers:
-                arrays[i][...] = read()
+            late = [(i, read()) for i, read in self._late_readers]
+            for i, value in late:
+                arrays[i][...] = value
             return results
         finally:
             self._bound = ()
@@ -296,6 +306,12 @@ class NativeExecutable:
     def arena_bytes(self) -> int:
         """Memory for what only the program uses."""
         return int(self._arena.nbytes)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory for what only the program uses, and for outputs of its own."""
+        direct = zip(self._outputs, self._direct, strict=True)
+        return self.arena_bytes + sum(buffer.nbytes for buffer, mine in direct if mine)
 
     def _result(self, j: int) -> Callable[[], Any]:
         """What fetches output j after a run."""

@@ -154,7 +154,7 @@ class Grouping:
         self._hosts: dict[int, Host] = {}
         self._filled: dict[int, int] = {}
         """Number of an Assemble: index of the group that writes what lies between its parts."""
-        self._reads: dict[tuple[int, Place], list[Read]] = {}
+        self._reads: dict[tuple[int, Place, int], list[Read]] = {}
         self._depth: dict[int, int] = {}
         for node in layout.alive:
             self._depth[node.number] = depth_of(node, layout.stored, self._depth)
@@ -217,28 +217,30 @@ class Grouping:
 
     # Grouping -------------------------------------------------------------------------------------
 
-    def reads(self, node: Node, place: Place) -> list[Read]:
-        """The stored nodes that evaluating `node` at `place` reads, and where; () is anywhere."""
-        key = (node.number, place)
+    def reads(self, node: Node, place: Place, rank: int) -> list[Read]:
+        """The stored nodes that evaluating `node` at `place` of a box reads, and where.
+
+        () is anywhere, or the one place there is.
+        """
+        key = (node.number, place, rank)
         known = self._reads.get(key)
         if known is None:
             known = self._reads[key] = []
-            rank = len(place[0].factors) if place else 0
             if isinstance(node, View):
-                known += self._read(node.arg, nodes.compose(node.place, place, rank))
+                known += self._read(node.arg, nodes.compose(node.place, place, rank), rank)
             elif isinstance(node, Pointwise):
                 for arg in node.args:
-                    known += self._read(arg, place)
+                    known += self._read(arg, place, rank)
             elif isinstance(node, Lookup):
                 known.append((node.arg, ()))  # anywhere
                 for arg in node.index:
-                    known += self._read(arg, place)
+                    known += self._read(arg, place, rank)
         return known
 
-    def _read(self, node: Node, place: Place) -> list[Read]:
+    def _read(self, node: Node, place: Place, rank: int) -> list[Read]:
         if node.number in self.layout.stored:
             return [(node, place)]
-        return self.reads(node, place)
+        return self.reads(node, place, rank)
 
     def task_reads(self, task: Task) -> list[Read]:
         """What a task reads, at places over its box."""
@@ -248,13 +250,14 @@ class Grouping:
         if isinstance(task, Product):
             plan = self.layout.dots[task.node.number]
             return [(plan.left, plan.left_place), (plan.right, plan.right_place)]
-        here = nodes.identity(len(task.box))
+        rank = len(task.box)
+        here = nodes.identity(rank)
         if isinstance(task, (Folding, Running)):
             index = task.node.index if isinstance(task.node, Scatter) else ()
-            return [r for arg in (task.node.arg, *index) for r in self._read(arg, here)]
-        found = self._read(task.node, here)
+            return [r for arg in (task.node.arg, *index) for r in self._read(arg, here, rank)]
+        found = self._read(task.node, here, rank)
         if found and found[0][0] is task.owner:  # a stored node defines itself
-            found = self.reads(task.node, here)
+            found = self.reads(task.node, here, rank)
         return found
 
     def _enter(self, task: Task) -> None:

@@ -117,24 +117,23 @@ class Layout:
 
     # Orders ---------------------------------------------------------------------------------------
 
-    def _sources(self, node: Node, place: Place) -> Iterator[tuple[Node, Place]]:
-        """The stored nodes that evaluating `node` at `place` reads, and where."""
-        rank = len(place[0].factors) if place else 0
+    def _sources(self, node: Node, place: Place, rank: int) -> Iterator[tuple[Node, Place]]:
+        """The stored nodes that evaluating `node` at `place` of a box reads, and where."""
         if isinstance(node, View):
-            yield from self._read(node.arg, nodes.compose(node.place, place, rank))
+            yield from self._read(node.arg, nodes.compose(node.place, place, rank), rank)
         elif isinstance(node, Pointwise):
             for arg in node.args:
-                yield from self._read(arg, place)
+                yield from self._read(arg, place, rank)
         elif isinstance(node, Lookup):
-            yield from self._read(node.arg, nodes.compose(node.place, place, rank))
+            yield from self._read(node.arg, nodes.compose(node.place, place, rank), rank)
             for arg in node.index:
-                yield from self._read(arg, place)
+                yield from self._read(arg, place, rank)
 
-    def _read(self, node: Node, place: Place) -> Iterator[tuple[Node, Place]]:
+    def _read(self, node: Node, place: Place, rank: int) -> Iterator[tuple[Node, Place]]:
         if node.number in self.stored:
             yield node, place
         else:
-            yield from self._sources(node, place)
+            yield from self._sources(node, place, rank)
 
     def _dominant(self, node: Node) -> tuple[int, ...]:
         """The order of the operand that decides it; free operands follow."""
@@ -142,7 +141,7 @@ class Layout:
         natural = tuple(range(rank))
         best: tuple[int, ...] | None = None
         followers = []
-        for source, place in self._sources(node, nodes.identity(rank)):
+        for source, place in self._sources(node, nodes.identity(rank), rank):
             order = permuted(self.buffers[source.number].order, place, node.shape)
             if order is None or source.size < node.size:
                 continue
@@ -198,7 +197,7 @@ class Layout:
             return self.buffers[node.number].order
         rank = len(node.shape)
         best: tuple[int, ...] = tuple(range(rank))
-        for source, place in self._sources(node, nodes.identity(rank)):
+        for source, place in self._sources(node, nodes.identity(rank), rank):
             order = permuted(self.buffers[source.number].order, place, node.shape)
             if order is not None and source.size >= node.size:
                 return order

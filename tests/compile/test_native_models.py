@@ -1,0 +1,238 @@
+"""Whole training steps in machine code leave what eager ones leave, on any target and threads."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from closeness import ulps
+from schedules import launches, run_shuffled
+from small_models import MODELS, Training, executables
+
+import chainrule as cr
+from chainrule.compile.native import NativeExecutable
+from chainrule.errors import ArgumentError
+from chainrule.runtime import native
+from chainrule.runtime.target import check_host, target
+from chainrule.runtime.threads import set_num_threads
+
+pytestmark = [
+    pytest.mark.skipif(not native.available(), reason="needs llvmlite"),
+    pytest.mark.usefixtures("threads"),
+]
+
+STEPS = 10
+BOUNDS: dict[str, tuple[float, float]] = {}
+"""After ten steps, how far anything may be from eager training, relative to the largest element:
+in float32, in float64."""
+
+
+def apart(found: dict[str, Any], expected: dict[str, Any]) -> tuple[float, str]:
+    """The largest distance, relative to the largest element of an array, and of what."""
+    assert found.keys() == expected.keys()
+    worst, name = 0.0, ""
+    for key, want in expected.items():
+        limits = np.finfo(want.dtype if want.dtype.kind == "f" else np.float32)
+        distance = ulps(found[key], want, float(limits.eps)) * float(limits.eps)
+        if distance > worst:
+            worst, name = distance, key
+    return worst, name
+
+
+def native_program(training: Training) -> NativeExecutable:
+    """The one executable that the training's step has."""
+    (found,) = executables(training.step)
+    assert isinstance(found, NativeExecutable)
+    return found
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", MODELS)
+def test_compiled_training_is_eager_training(name: str, dtype: Any) -> None:
+    expected = Training(name, dtype).train(STEPS).state()
+    compiled = Training(name, dtype, compiled=True).train(STEPS)
+    worst, what = apart(compiled.state(), expected)
+    limit = BOUNDS[name][dtype is np.float64]
+    assert worst <= limit, f"{what} is {worst:.1e} off"
+    assert native_program(compiled).program.steps
+    assert compiled.step.traces == 1
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_number_of_threads_changes_no_bit(name: str) -> None:
+    states = []
+    for count in (1, 2, 4):
+        set_num_threads(count)
+        training = Training(name, compiled=True).train(STEPS)
+        states.append(training.state())
+        program = native_program(training).program
+        widest = launches(program)[2]
+        assert program.threads == 1 if name == "tiny" else widest > 1
+    for state in states[1:]:
+        for key, want in states[0].items():
+            np.testing.assert_array_equal(state[key], want, err_msg=key, strict=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_order_of_tiles_changes_no_bit(name: str) -> None:
+    """Between barriers, tiles are done in random orders: a barrier that is missing shows."""
+    expected = Training(name, compiled=True).train(6).state()
+    training = Training(name, compiled=True).train(1)
+    program = native_program(training).program
+    rng = np.random.default_rng(0)
+    program.run = lambda: run_shuffled(program, rng)  # type: ignore[method-assign]
+    for x, y in training.batches(6)[1:]:
+        training.losses.append(float(training.step(x, y).array))
+    for key, want in training.state().items():
+        np.testing.assert_array_equal(expected[key], want, err_msg=key, strict=True)
+
+
+@pytest.mark.parametrize("where", ["avx2", "sse2"])
+@pytest.mark.parametrize("name", MODELS)
+def test_other_targets_train_the_same(
+    name: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        check_host(target(where))
+    except ArgumentError as error:
+        pytest.skip(str(error))
+    expected = Training(name).train(STEPS).state()
+    monkeypatch.setenv("CHAINRULE_TARGET", where)
+    training = Training(name, compiled=True).train(STEPS)
+    worst, what = apart(training.state(), expected)
+    assert worst <= BOUNDS[name][0], f"{what} is {worst:.1e} off"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_interpreter_trains_as_eager_does_to_the_bit(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = Training(name).train(STEPS).state()
+    monkeypatch.setenv("CHAINRULE_BACKEND", "numpy")
+    training = Training(name, compiled=True).train(STEPS)
+    assert not isinstance(executables(training.step)[0], NativeExecutable)
+    for key, found in training.state().items():
+        np.testing.assert_array_equal(found, expected[key], err_msg=key, strict=True)
+
+
+# Long runs ----------------------------------------------------------------------------------------
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+@pytest.mark.parametrize("name", ["tiny", "mlp", "lstm"])
+def test_thousands_of_steps_take_no_more_memory(name: str) -> None:
+    training = Training(name, compiled=True)
+    batches = training.batches(8)
+
+    def steps(count: int) -> None:
+        for i in range(count):
+            training.step(*batches[i % len(batches)])
+
+    steps(200)
+    gc.collect()
+    tracemalloc.start()
+    steps(20)
+    before, resident_before = tracemalloc.get_traced_memory()[0], resident()
+    steps(2000)
+    gc.collect()
+    after, resident_after = tracemalloc.get_traced_memory()[0], resident()
+    tracemalloc.stop()
+    assert after - before < 20_000
+    assert resident_after - resident_before < 2 * 2**20
+    assert all(np.isfinite(p.array).all() for p in training.model.parameters())
+
+
+# Processes and threads ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+@pytest.mark.parametrize("name", ["mlp", "lstm"])
+def test_parent_and_child_of_a_fork_both_go_on(name: str) -> None:
+    set_num_threads(2)
+    expected = Training(name, compiled=True).train(6).state()
+    training = Training(name, compiled=True)
+    batches = training.batches(6)
+    for x, y in batches[:3]:
+        training.losses.append(float(training.step(x, y).array))
+
+    def rest() -> bool:
+        for x, y in batches[3:]:
+            training.losses.append(float(training.step(x, y).array))
+        return all(np.array_equal(v, expected[k]) for k, v in training.state().items())
+
+    child = os.fork()
+    if child == 0:
+        status = 3
+        try:
+            status = 0 if rest() else 1
+        finally:
+            os._exit(status)
+    assert rest()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_two_python_threads_may_call_one_function() -> None:
+    weight = cr.randn(64, 64)
+
+    @cr.compile
+    def apply(x: cr.Tensor) -> cr.Tensor:
+        return cr.ops.tanh(x @ weight) * 2 + 1
+
+    rng = np.random.default_rng(0)
+    xs = [cr.tensor(rng.normal(size=(96, 64)).astype(np.float32)) for _ in range(4)]
+    expected = [apply(x).array.copy() for x in xs]
+    failures: list[str] = []
+
+    def call(k: int) -> None:
+        for i in range(300):
+            found = apply(xs[(i + k) % 4]).array
+            if not np.array_equal(found, expected[(i + k) % 4]):
+                failures.append(f"call {i} of thread {k}")
+
+    workers = [threading.Thread(target=call, args=(k,)) for k in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failures, failures[:3]
+
+
+def test_two_python_threads_may_train_two_networks() -> None:
+    set_num_threads(2)
+    expected = Training("mlp", compiled=True).train(30).state()
+    trainings = [Training("mlp", compiled=True) for _ in range(2)]
+    data = trainings[0].batches(30)
+    for x, y in data[:1]:
+        for training in trainings:
+            cr.manual_seed(1)
+            training.model.eval()
+            training.step(x, y)
+    del expected
+
+    @cr.compile
+    def double(x: cr.Tensor) -> cr.Tensor:
+        return x * 2
+
+    def run(training: Training) -> None:
+        for x, y in data:
+            training.losses.append(float(training.step(x, y).array))
+
+    workers = [threading.Thread(target=run, args=(training,)) for training in trainings]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for key, want in trainings[0].state().items():
+        np.testing.assert_array_equal(trainings[1].state()[key], want, err_msg=key, strict=True)
