@@ -63,7 +63,7 @@ def apply(op: Op, first: V, *rest: Any) -> V:
         else:
             if op.promotes:
                 arrays = promote(arrays, op.floating)
-            out = op.forward(*arrays) if not is_large(arrays) else large.run(op, arrays)
+            out = op.forward(*arrays) if not is_large(op, arrays) else large.run(op, arrays)
     except (ChainruleError, RecursionError):
         raise
     except Exception as failure:

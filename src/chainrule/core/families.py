@@ -121,6 +121,7 @@ class Bilinear(Op, abstract=True):
     """
 
     needs = CROSS
+    large = 1024  # a product of small matrices is work, and BLAS's threads disturb ours
 
     def transpose(self, i: int, ct: Data, xs: Sequence[Data]) -> Data:
         """Cotangent of input `i`, linear in `ct` and in the other input."""

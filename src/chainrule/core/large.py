@@ -10,8 +10,6 @@ import numpy as np
 from .op import Op
 
 _ndarray = np.ndarray
-_LARGE = 32768
-"""Operations on more elements than this are computed by ``large``."""
 
 
 class Large:
@@ -34,16 +32,16 @@ class Large:
 large = Large()
 
 
-def is_large(arrays: Iterable[Any]) -> bool:
-    """Whether one of the operands is a large array."""
+def is_large(op: Op, arrays: Iterable[Any]) -> bool:
+    """Whether one of the operands is a large array, for this op."""
     for a in arrays:  # noqa: SIM110  any() of a generator takes three times as long
-        if type(a) is _ndarray and a.size > _LARGE:
+        if type(a) is _ndarray and a.size > op.large:
             return True
     return False
 
 
 def rule(op: Op, ct: Any, xs: Any, y: Any, active: Sequence[object]) -> Sequence[Any]:
     """``op.vjp(ct, xs, y, active)``, for what ``large`` makes of it if it is large."""
-    if is_large(ct if op.n_out is not None else (ct,)):
+    if is_large(op, ct if op.n_out is not None else (ct,)):
         return large.run_rule(op, ct, xs, y, active)
     return op.vjp(ct, xs, y, active)

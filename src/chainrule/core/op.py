@@ -102,6 +102,8 @@ class Op(metaclass=_Interning):
     interned: ClassVar[bool] = True  # the metaclass reads it
     promotes: ClassVar[bool] = False
     """Whether operands of different dtypes are cast to their common dtype first."""
+    large: ClassVar[int] = 32768
+    """On arrays of more elements than this, eager operations run on compiled kernels."""
     floating: ClassVar[bool] = False
     """Whether, further, integers become floats."""
 
