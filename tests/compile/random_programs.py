@@ -176,7 +176,7 @@ def _unary(p: RandomProgram) -> None:
         ("halve and floor", lambda x: ops.floor(x / 2), b),
         ("round tanh", lambda x: ops.round(ops.tanh(x) * 4), 4.0),
         ("round exp", lambda x: ops.round(ops.exp(x.clip(-2, 2))), 8.0),
-        ("root of square", lambda x: ops.sqrt(ops.square(x.clip(-4, 4)) + 0), 4.0),
+        ("round root", lambda x: ops.round(ops.sqrt(x.clip(-4, 4).abs() + 1) * 2), 5.0),
         ("leaky", lambda x: ops.leaky_relu(x, 0.5), b),
     ][p._int(0, 12)]  # fmt: skip
     p.add(lambda v: fn(v[k]), bound, f"{name} {k}")

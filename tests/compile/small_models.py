@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.core import apply, large
 from chainrule.nn import functional as F
 
 
@@ -195,6 +197,15 @@ def precision(dtype: Any) -> Iterator[None]:
         cr.set_default_dtype(before)
 
 
+@contextmanager
+def numpy_only() -> Iterator[None]:
+    """Large eager operations do not run on compiled kernels in the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (apply, large):
+            patch.setattr(module, "is_large", lambda *_: False)
+        yield
+
+
 class Training:
     """A network in training: ``step(x, y)`` as written, and all that it leaves."""
 
@@ -246,6 +257,12 @@ class Training:
         return found
 
 
+def eager(name: str, steps: int, dtype: Any = np.float32) -> dict[str, Any]:
+    """What a training by NumPy alone leaves."""
+    with numpy_only():
+        return Training(name, dtype).train(steps).state()
+
+
 def executables(step: Any) -> Sequence[Any]:
     """What runs the variants of a compiled step."""
-    return [variant._executable for variant in step._variants]
+    return [variant.executable for variant in step._variants]

@@ -222,7 +222,7 @@ def test_the_old_value_of_a_parameter_may_be_a_result() -> None:
 @pytest.mark.parametrize(
     "update",
     [
-        lambda p: ops.pad(p[1:], [(0, 1)]),
+        lambda p: ops.pad(p[1:], [(0, 1), (0, 0)]),
         lambda p: ops.roll(p, 1, 0),
         lambda p: ops.flip(p, 0) * 2,
         lambda p: p + ops.flip(p.reshape(-1), 0).reshape(p.shape),

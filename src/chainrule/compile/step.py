@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
 from types import MethodType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, final, runtime_checkable
+from weakref import WeakSet
 
 from .. import config
 from ..core.apply import warn
@@ -32,6 +35,9 @@ MANY_TRACES = 8
 """After so many traces of a function, a warning says what keeps changing."""
 MOST_TRACES = 16
 """Calls that none of so many traces holds for run eagerly."""
+
+_living: WeakSet[Any] = WeakSet()
+"""All compiled functions."""
 
 
 @runtime_checkable
@@ -64,16 +70,20 @@ class Compiled(Generic[P, R]):
         self._traces = 0
         self._choices: dict[Structure, _Choices] = {}
         self._warned: set[str] = set()
+        self._calls = threading.RLock()
+        """Held during a call: threads that call one function take turns."""
+        _living.add(self)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The result of the function, and all that it does to tensors."""
         if tape.graph is not None:
             return self._fn(*args, **kwargs)
-        if len(args) == self._flat and not kwargs:
-            result = self._last(args)  # type: ignore[misc]  # there is one
-            if result is not MISS:
-                return result  # type: ignore[no-any-return]  # what `fn` returns
-        return self._look_up(args, kwargs)  # type: ignore[no-any-return]
+        with self._calls:
+            if len(args) == self._flat and not kwargs:
+                result = self._last(args)  # type: ignore[misc]  # there is one
+                if result is not MISS:
+                    return result  # type: ignore[no-any-return]  # what `fn` returns
+            return self._look_up(args, kwargs)  # type: ignore[no-any-return]
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
@@ -317,3 +327,13 @@ def compile(fn: F) -> F:
             fn.forward = Compiled(fn.forward)
         return fn
     return cast(F, Compiled(fn))
+
+
+def _after_fork() -> None:
+    # A lock that another thread held at the fork would never be released in the child.
+    for compiled in list(_living):
+        compiled._calls = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

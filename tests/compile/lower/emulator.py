@@ -21,6 +21,7 @@ from chainrule.compile.kernels import (
     Scan,
     Scatter,
 )
+from chainrule.ops.error_function import normal_cdf
 
 FUNCTIONS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
@@ -33,7 +34,10 @@ FUNCTIONS: dict[str, Any] = {
     "bit_and": np.bitwise_and, "bit_or": np.bitwise_or, "bit_xor": np.bitwise_xor,
     "shl": np.left_shift, "shr": np.right_shift, "erf": ops.erf, "reciprocal": np.reciprocal,
     "isnan": np.isnan, "floor_divide": np.floor_divide, "remainder": np.remainder,
-    "sin": np.sin, "cos": np.cos,
+    "sin": np.sin, "cos": np.cos, "sign": np.sign, "round": np.round, "trunc": np.trunc,
+    "normal_cdf": normal_cdf, "bit_not": np.bitwise_not, "isinf": np.isinf,
+    "isfinite": np.isfinite,
+    "mulhi": lambda a, b: (a.astype(np.uint64) * b.astype(np.uint64) >> np.uint64(32)),
 }  # fmt: skip
 FOLDS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum,
          "or": np.logical_or, "and": np.logical_and}  # fmt: skip
