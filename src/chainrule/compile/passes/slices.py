@@ -18,7 +18,7 @@ from ...core.aval import Aval, Shape
 from ...core.graph import Equation
 from ...core.op import Op
 from ...ops.joining import Concatenate, Stack
-from ...ops.movement import Reshape
+from ...ops.movement import Permute, Reshape
 from ...ops.slicing import Pad, Slice
 from .rules import Call, Made, full, lengthy, source_of
 
@@ -91,6 +91,16 @@ def _of_reshape(source: Equation, parts: list[_Part], op: Slice, out: Aval) -> _
     return None if taken is None else _Cut(before, taken)
 
 
+def _of_permute(source: Equation, parts: list[_Part], op: Slice, out: Aval) -> _Cut | None:
+    """A part whose axes longer than one keep their order, such as one time step of a sequence."""
+    axes = source.op.axes  # type: ignore[attr-defined]  # of Permute
+    kept = [axis for axis, part in zip(axes, parts, strict=True) if part.size > 1]
+    if kept != sorted(kept):
+        return None
+    places = dict(zip(axes, parts, strict=True))
+    return _Cut(source.inputs[0], [places[axis] for axis in range(len(axes))])
+
+
 def _of_pad(source: Equation, parts: list[_Part], op: Slice, out: Aval) -> Any:
     pad: Any = source.op
     x = source.inputs[0]
@@ -150,6 +160,7 @@ def _is_run(axis: int, parts: list[_Part], source: Equation, op: Slice) -> bool:
 _RULES: dict[type[Op], Callable[[Equation, list[_Part], Slice, Aval], Any]] = {
     Slice: _of_slice,
     Reshape: _of_reshape,
+    Permute: _of_permute,
     Pad: _of_pad,
     Concatenate: _of_concatenate,
     Stack: _of_stack,
