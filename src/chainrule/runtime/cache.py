@@ -15,12 +15,15 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import chainrule
 
 from .. import config
 from . import native
-from .target import Target
+
+if TYPE_CHECKING:
+    from .target import Target
 
 MAGIC = b"chainrule object code 2\n"
 LIMIT = 512 * 2**20

@@ -13,11 +13,12 @@ import importlib
 import importlib.util
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
+from . import elf
 
 if TYPE_CHECKING:
     from .target import Target
@@ -49,17 +50,21 @@ def available() -> bool:
         return False
 
 
-@cache
-def binding() -> Any:
-    """The module ``llvmlite.binding`` with all targets ready; loaded when first asked for."""
+def _llvmlite(name: str) -> Any:
     try:
-        llvm = importlib.import_module("llvmlite.binding")
+        return importlib.import_module(name)
     except (ImportError, OSError) as error:
         raise ArgumentError(
             "generating machine code needs llvmlite",
             got=str(error),
             hint="pip install llvmlite",
         ) from error
+
+
+@cache
+def binding() -> Any:
+    """The module ``llvmlite.binding`` with all targets ready; loaded when first asked for."""
+    llvm = _llvmlite("llvmlite.binding")
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     return llvm
@@ -67,10 +72,8 @@ def binding() -> Any:
 
 @cache
 def version() -> str:
-    """Versions of llvmlite and of the LLVM inside it."""
-    llvm = binding()
-    llvmlite = importlib.import_module("llvmlite")
-    return f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+    """The version of llvmlite, which brings its LLVM with it; LLVM itself is not loaded."""
+    return f"llvmlite {_llvmlite('llvmlite').__version__}"
 
 
 @cache
@@ -148,16 +151,35 @@ def _optimise(module: Any, machine: Any) -> None:
 class Library:
     """Code in memory. It stays there as long as this object; whoever calls the code holds it."""
 
-    def __init__(self, linker: Any, tracker: Any, symbols: Iterable[str]) -> None:
-        self._addresses: dict[str, int] = {s: int(tracker[s]) for s in symbols}
+    def __init__(self, addresses: Mapping[str, int], memory: Any) -> None:
+        self._addresses, self._memory = addresses, memory
         self.tiles: dict[str, int] = {}
         """How many tiles each function does, if that is known."""
-        # At the interpreter's end nothing is freed: other threads may still be in the code.
-        weakref.finalize(self, _free, tracker, linker).atexit = False
 
     def address(self, symbol: str) -> int:
         """Where the function starts."""
         return self._addresses[symbol]
+
+
+def load(objects: Mapping[str, bytes]) -> Library:
+    """Link object code, given by the symbol that each defines, into this process.
+
+    Functions that the code calls, such as ``expf``, are found in the process. Raises
+    ``RuntimeError`` if one is not there.
+    """
+    if elf.possible():
+        with contextlib.suppress(elf.UnsupportedError):
+            memory = elf.Memory(objects)
+            return Library(memory.addresses, memory)
+    return load_by_llvm(objects)
+
+
+class _Linked:
+    """What LLVM has linked, until nobody holds it."""
+
+    def __init__(self, tracker: Any, linker: Any) -> None:
+        # At the interpreter's end nothing is freed: other threads may still be in the code.
+        weakref.finalize(self, _free, tracker, linker).atexit = False
 
 
 def _free(tracker: Any, linker: Any) -> None:
@@ -175,12 +197,8 @@ def _find_c_libraries() -> None:
                 llvm.load_library_permanently(library)
 
 
-def load(objects: Mapping[str, bytes]) -> Library:
-    """Link object code, given by the symbol that each defines, into this process.
-
-    Functions that the code calls, such as ``expf``, are found in the process. Raises
-    ``RuntimeError`` if one is not there.
-    """
+def load_by_llvm(objects: Mapping[str, bytes]) -> Library:
+    """``load`` by LLVM's linker, on every system that LLVM knows."""
     llvm = binding()
     _find_c_libraries()
     builder = llvm.JITLibraryBuilder()
@@ -189,7 +207,8 @@ def load(objects: Mapping[str, bytes]) -> Library:
     builder.add_current_process()
     # A linker of its own for each library: one linker keeps 9 KB for each that it ever had.
     linker = llvm.create_lljit_compiler(_host_machine(), use_jit_link=True)
-    return Library(linker, builder.link(linker, "kernels"), objects)
+    tracker = builder.link(linker, "kernels")
+    return Library({s: int(tracker[s]) for s in objects}, _Linked(tracker, linker))
 
 
 def _host_machine() -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from .. import config
 from ..core.aval import DType
 from ..errors import ArgumentError
-from . import native
+from .host import host
 
 TARGETS = ("native", "avx2", "sse2", "neon")
 """Names that ``target`` knows."""
@@ -74,19 +74,13 @@ def _make(name: str) -> Target:
 def _triple(machines: tuple[str, ...], otherwise: str) -> str:
     """This process's triple if it runs on one of the machines."""
     if platform.machine().lower() in machines:
-        return str(native.binding().get_process_triple())
+        return host().triple
     return otherwise
-
-
-@cache
-def _host_features() -> dict[str, bool]:
-    return dict(native.binding().get_host_cpu_features())
 
 
 def _host() -> Target:
     """This processor, with vectors as long as its features allow."""
-    llvm = native.binding()
-    features = _host_features()
+    features = host().features
     text = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
     vector_bytes, registers, fma, masks = 16, 16, False, False
     if platform.machine().lower() in _ARM:
@@ -95,13 +89,12 @@ def _host() -> Target:
         fma = masks = True
         vector_bytes, registers = (64, 32) if _has(_AVX512) else (32, 16)
     return Target(
-        "native", llvm.get_process_triple(), llvm.get_host_cpu_name(), text,
-        vector_bytes, registers, fma, masks,
+        "native", host().triple, host().cpu, text, vector_bytes, registers, fma, masks
     )  # fmt: skip
 
 
 def _has(features: tuple[str, ...]) -> bool:
-    return all(_host_features().get(name, False) for name in features)
+    return all(host().features.get(name, False) for name in features)
 
 
 def check_host(chosen: Target) -> None:
