@@ -173,10 +173,12 @@ class Contest:
         self.results[peer]["backward_to_forward"] = statistics.median(shares)
 
     def warm(self, peer: str) -> None:
-        """First step of a second process, which finds what the first one cached."""
+        """First step and peak memory of a second process, which finds what the first one cached."""
         process = self.launch(peer)
+        process.time("step", AGREEING_STEPS)
+        total = process.ask(do="memory")["total_bytes"]
         process.close()
-        self.results[peer]["warm_seconds"] = cold(process)
+        self.results[peer].update(warm_seconds=cold(process), warm_total_bytes=total)
         self.say(peer, f"first step of a second process {cold(process):.2f} s")
 
 

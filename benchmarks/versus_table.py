@@ -76,8 +76,8 @@ def holds(row: Row) -> str:
 def details(row: Row) -> str:
     """The figures of one workload, and a line for each contestant that has none."""
     head = [
-        row["workload"], "median ms", "best ms", "CPU ms", "peak MB", "process MB", "first step s",
-        "from cache s", "backward : forward", "losses differ",
+        row["workload"], "median ms", "best ms", "CPU ms", "peak MB", "process MB",
+        "second process MB", "first step s", "from cache s", "backward : forward", "losses differ",
     ]  # fmt: skip
     lines, notes = [], []
     for peer, result in row["results"].items():
@@ -93,6 +93,7 @@ def details(row: Row) -> str:
                 number(result["cpu_ms"]),
                 megabytes(result.get("peak_bytes")),
                 megabytes(result.get("total_bytes")),
+                megabytes(result.get("warm_total_bytes")),
                 number(result["cold_seconds"]),
                 number(result.get("warm_seconds")),
                 number(result.get("backward_to_forward")),

@@ -284,7 +284,7 @@ class Layout:
             expected = len(dot.shape) - 1
         for swapped, (a, b, at, bt) in enumerate(options):
             for c in range(len(dot.shape)):
-                axis = column_axis(at, bt, c)
+                axis = column_axis(at, bt, c, len(dot.shape))
                 if axis is None:
                     continue
                 cost = self._copying(b, axis) + 0.25 * swapped

@@ -36,16 +36,19 @@ def resolve(node: Node, place: Place, rank: int) -> tuple[Node, Place]:
     return node, place
 
 
-def column_axis(a: Place, b: Place, c: int) -> int | None:
-    """The axis of `b` that dimension `c` runs along, if it does so by ones and alone."""
+def column_axis(a: Place, b: Place, c: int, out: int) -> int | None:
+    """The axis of `b` that dimension `c` of the result runs along by ones.
+
+    Other dimensions of the result may go along it too, such as the heads of attention, which lie
+    next to each other; `out` is how many there are. Depth may not: then it slides, as a window.
+    """
     if any(f.factors[c] for f in a):
         return None
     axes = [k for k, f in enumerate(b) if f.factors[c]]
     if len(axes) != 1:
         return None
     factors = b[axes[0]].factors
-    alone = factors[c] == 1 and sum(map(bool, factors)) == 1
-    return axes[0] if alone else None
+    return axes[0] if factors[c] == 1 and not any(factors[out:]) else None
 
 
 def column_order(node: Node, axis: int) -> tuple[int, ...]:
