@@ -11,9 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "chainrule"
 LADDER = (
-    "errors", "config", "core", "ops", "engine", "grad_mode", "printing", "operators", "methods",
-    "in_place", "numpy_shapes", "numpy_protocol", "conversion", "tensor", "creation", "autodiff",
-    "runtime", "compile", "nn", "optim", "data", "train", "lens", "testing", "torch", "cli",
+    "errors", "config", "core", "ops", "engine", "grad_mode", "printing", "operators",
+    "array_methods", "function_methods", "methods", "facts", "in_place", "numpy_shapes",
+    "numpy_protocol", "conversion", "tensor", "creation", "special", "linalg", "fft", "autodiff",
+    "autograd", "runtime", "compile", "nn", "func", "distributions", "optim", "data", "train",
+    "lens", "uses", "interop", "testing", "torch", "cli",
 )  # fmt: skip
 """Each level imports from itself and from the levels before it. See docs/design/002."""
 MAX_FILE_LINES = 450

@@ -88,8 +88,8 @@ def test_document_004_four_layer_numeric_network() -> None:
     """x = 2, W = (1, 2, 1, 1), φ₃ = tanh, L = ½ (z - 10)².
 
     The document rounds tanh(4) = 0.99932930 to 0.9993 before it goes on, so δ₃ = -0.0126 there
-    and -0.0120705 in full precision (1 - 0.9993² = 0.0014, but 1 - tanh²(4) = 0.00134095), and
-    ∂L/∂W₃ = -0.0504 there and -0.0482819 here. Its loss 40.02 is 40.506 (9.0007² / 2), a slip.
+    and -0.0120695 in full precision (1 - 0.9993² = 0.0014, but 1 - tanh²(4) = 0.00134095), and
+    ∂L/∂W₃ = -0.0504 there and -0.0482778 here. Its loss 40.02 is 40.506 (9.0007² / 2), a slip.
     """
     x, y = 2.0, 10.0
     weights = [scalar(w) for w in (1.0, 2.0, 1.0, 1.0)]

@@ -32,10 +32,14 @@ from .autodiff import (  # noqa: E402
     gradients,
     hessian,
     hvp,
+    jacfwd,
     jacobian,
+    jacrev,
     jvp,
+    linearize,
     value_and_grad,
     vjp,
+    vmap,
 )
 from .config import get_default_dtype, set_default_dtype  # noqa: E402
 from .core.large import large  # noqa: E402
@@ -43,13 +47,21 @@ from .creation import (  # noqa: E402
     arange,
     empty,
     empty_like,
+    empty_permuted,
+    empty_strided,
     eye,
+    fill,
+    from_dlpack,
     from_numpy,
     full,
     full_like,
     linspace,
+    logspace,
     ones,
     ones_like,
+    scalar_tensor,
+    tril_indices,
+    triu_indices,
     zeros,
     zeros_like,
 )
@@ -63,8 +75,9 @@ from .ops import *  # noqa: E402, F403  every op is public here, as in NumPy and
 from .tensor import Tensor, as_tensor, tensor  # noqa: E402
 
 if TYPE_CHECKING:
-    from . import data, nn, optim, testing, train  # noqa: F401  lazy attributes
+    from . import data, fft, lens, linalg, nn, optim, special, testing, train  # noqa: F401  lazy attributes
     from .compile.step import compile
+    from .lens.views import explain
     from .testing.gradcheck import gradcheck, gradgradcheck
     from .train.loop import Trainer
     from .train.summary import summary
@@ -75,9 +88,26 @@ float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("
 int8, int16, int32, int64 = (np.dtype(name) for name in ("int8", "int16", "int32", "int64"))
 uint8, bool_ = np.dtype("uint8"), np.dtype("bool")
 
-_LAZY_MODULES = frozenset({"compile", "data", "nn", "optim", "testing", "train"})
+_LAZY_MODULES = frozenset(
+    {
+        "autograd",
+        "compile",
+        "data",
+        "distributions",
+        "fft",
+        "func",
+        "lens",
+        "linalg",
+        "nn",
+        "optim",
+        "special",
+        "testing",
+        "train",
+    }
+)
 _LAZY_NAMES = {
     "Trainer": "train",
+    "explain": "lens",
     "gradcheck": "testing",
     "gradgradcheck": "testing",
     "summary": "train",
@@ -85,13 +115,15 @@ _LAZY_NAMES = {
 
 __all__ = [  # noqa: PLE0604  the names of ops are strings
     "Function", "Tensor", "Trainer", "arange", "as_tensor", "backward", "bool_", "checkpoint",
-    "compile", "custom_vjp", "empty", "empty_like", "enable_grad", "errors", "eye", "float16",
-    "float32",
-    "float64", "from_numpy", "full", "full_like", "get_default_dtype", "grad", "gradcheck",
+    "compile", "custom_vjp", "empty", "empty_like",
+    "empty_permuted", "empty_strided", "enable_grad", "errors", "explain", "eye", "float16",
+    "float32", "float64", "fill", "from_dlpack", "from_numpy", "full", "full_like",
+    "get_default_dtype", "grad", "gradcheck",
     "gradgradcheck", "gradients", "hessian", "hvp", "int8", "int16", "int32", "int64",
-    "is_grad_enabled", "jacobian", "jvp", "linspace", "no_grad", "ones", "ones_like",
-    "set_default_dtype", "set_grad_enabled", "summary", "tensor", "uint8", "value_and_grad", "vjp",
-    "zeros", "zeros_like", *ops.__all__,
+    "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "linspace",
+    "logspace", "no_grad", "ones", "ones_like", "scalar_tensor", "set_default_dtype",
+    "set_grad_enabled", "summary", "tensor", "tril_indices", "triu_indices", "uint8",
+    "value_and_grad", "vjp", "vmap", "zeros", "zeros_like", *ops.__all__,
 ]  # fmt: skip
 
 

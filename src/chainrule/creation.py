@@ -11,7 +11,8 @@ import numpy as np
 from . import config
 from .core.aval import DType, Shape
 from .errors import ArgumentError, ShapeError
-from .tensor import Tensor
+from .ops import movement
+from .tensor import Tensor, as_tensor, tensor
 
 Sizes = int | Sequence[int]
 
@@ -90,28 +91,65 @@ def empty(*size: Any, dtype: DType | type | None = None, requires_grad: bool = F
     return zeros(*size, dtype=dtype, requires_grad=requires_grad)
 
 
-def zeros_like(x: Tensor, dtype: DType | type | None = None) -> Tensor:
+def zeros_like(x: Tensor, dtype: DType | type | None = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape and dtype of `x`."""
-    return zeros(x.shape, dtype=dtype or x.dtype)
+    return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, dtype: DType | type | None = None) -> Tensor:
+def ones_like(x: Tensor, dtype: DType | type | None = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape and dtype of `x`."""
-    return ones(x.shape, dtype=dtype or x.dtype)
+    return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
-def full_like(x: Tensor, fill_value: float, dtype: DType | type | None = None) -> Tensor:
+def full_like(
+    x: Tensor, fill_value: float, dtype: DType | type | None = None, requires_grad: bool = False
+) -> Tensor:
     """One number in the shape and dtype of `x`."""
-    return full(x.shape, fill_value, dtype=dtype or x.dtype)
+    return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
-def empty_like(x: Tensor, dtype: DType | type | None = None) -> Tensor:
+def empty_like(x: Tensor, dtype: DType | type | None = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape and dtype of `x`, to be assigned."""
-    return zeros_like(x, dtype)
+    return zeros_like(x, dtype, requires_grad)
+
+
+def empty_strided(
+    size: Sizes, stride: Sequence[int], dtype: DType | type | None = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Zeros of shape `size`, to be assigned; strides are accepted, storage is not the user's."""
+    return zeros(size, dtype=dtype, requires_grad=requires_grad)
+
+
+def empty_permuted(
+    size: Sizes, physical_layout: Sequence[int], dtype: DType | type | None = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Zeros of shape `size`, to be assigned; an order of storage is accepted, see above."""
+    return zeros(size, dtype=dtype, requires_grad=requires_grad)
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """A tensor with the numbers of another library's array that follows the DLPack protocol.
+
+    Raises DTypeError for what is not a number, ArgumentError if `x` does not follow the protocol.
+    """
+    if not hasattr(x, "__dlpack__"):
+        raise ArgumentError(
+            "from_dlpack() needs an object with __dlpack__", got=type(x).__name__
+        )
+    return tensor(np.from_dlpack(x))
+
+
+def scalar_tensor(
+    s: float, dtype: DType | type | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A number as a tensor without axes, float32 unless a dtype is given."""
+    return full((), s, dtype or config.get_default_dtype(), requires_grad)
 
 
 def arange(
-    start: float,
+    start: float = 0,
     end: float | None = None,
     step: float = 1,
     dtype: DType | type | None = None,
@@ -142,16 +180,63 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included."""
-    chosen = dtype or config.get_default_dtype()
-    array = allocate(lambda shape: np.linspace(start, end, *shape, dtype=chosen), (steps,))
-    return _new(array, requires_grad)
+    points = allocate(lambda shape: np.linspace(_number(start), _number(end), *shape), (steps,))
+    return _new(points.astype(dtype or config.get_default_dtype()), requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: DType | type | None = None) -> Tensor:
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    dtype: DType | type | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` powers of `base`, the exponents at equal distances from `start` to `end`.
+
+    >>> logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    exponents = linspace(start, end, steps, np.float64).array
+    return _new(np.power(float(base), exponents).astype(dtype or config.get_default_dtype()),
+                requires_grad)  # fmt: skip
+
+
+def _number(x: Any) -> Any:
+    """A Python number; of a tensor without axes, the number in it."""
+    return x.item() if isinstance(x, Tensor) else x
+
+
+def eye(
+    n: int, m: int | None = None, dtype: DType | type | None = None, requires_grad: bool = False
+) -> Tensor:
     """The n × m matrix with ones on its diagonal."""
     chosen = dtype or config.get_default_dtype()
     shape = (n, n if m is None else m)
-    return _new(allocate(lambda sizes: np.eye(*sizes, dtype=chosen), shape), False)
+    return _new(allocate(lambda sizes: np.eye(*sizes, dtype=chosen), shape), requires_grad)
+
+
+def tril_indices(row: int, col: int, offset: int = 0, dtype: DType | type | None = None) -> Tensor:
+    """Rows and columns, a 2 × n matrix, of the lower triangle of a `row` × `col` matrix.
+
+    >>> tril_indices(2, 2).tolist()
+    [[0, 1, 1], [0, 0, 1]]
+    """
+    return _places(np.tril_indices(row, offset, col), dtype)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, dtype: DType | type | None = None) -> Tensor:
+    """Rows and columns, a 2 × n matrix, of the upper triangle of a `row` × `col` matrix."""
+    return _places(np.triu_indices(row, offset, col), dtype)
+
+
+def _places(indices: Any, dtype: DType | type | None) -> Tensor:
+    return Tensor.wrap(np.array(indices, np.dtype(np.int64 if dtype is None else dtype)))
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """One number, or a tensor without axes, in the shape and dtype of `input`."""
+    return movement.expand(movement.cast(as_tensor(value), input.dtype), input.shape)
 
 
 def from_numpy(array: np.ndarray[Any, DType]) -> Tensor:

@@ -102,6 +102,10 @@ class CompilationError(ChainruleError, RuntimeError):
     """The compiler could not make a program of a graph: a defect of ours; NumPy runs it instead."""
 
 
+class ExplanationError(GradientError):
+    """A gradient that cannot be explained, or an explanation that does not check out."""
+
+
 class GradientCheckError(ChainruleError, AssertionError):
     """A derivative differs from its finite difference."""
 
@@ -118,6 +122,10 @@ class StateError(ChainruleError, KeyError):
     """A ``state_dict`` that does not fit the module it is loaded into."""
 
     __str__ = ChainruleError.__str__
+
+
+class MissingNameError(ChainruleError, AttributeError):
+    """A name of PyTorch's that the mirror does not have."""
 
 
 class TrainingError(ChainruleError, RuntimeError):

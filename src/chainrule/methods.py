@@ -6,15 +6,17 @@ Each method is one line: what it computes is said where the op is defined.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from . import ops
+from .array_methods import ArrayMethods
 from .core.aval import DType
-from .operators import Operators
+from .function_methods import FunctionMethods
 
 Dim = int | Sequence[int] | None
+V = TypeVar("V")
 
 
 def _shape(sizes: tuple[Any, ...]) -> Any:
@@ -22,24 +24,48 @@ def _shape(sizes: tuple[Any, ...]) -> Any:
     return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)) else sizes
 
 
-class Methods(Operators):
+def _scaled(other: Any, legacy: tuple[Any, ...], alpha: float) -> Any:
+    """The second term of a sum: ``other`` times alpha, which may come before it, as once it did."""
+    if legacy:
+        (other,), alpha = legacy, other
+    return other if type(alpha) is int and alpha == 1 else ops.mul(other, alpha)
+
+
+def _along(dim: Any, keepdim: bool, words: dict[str, Any]) -> tuple[Any, bool]:
+    """Axes and whether they stay, which may also be given in NumPy's words, axis and keepdims."""
+    if not words:
+        return dim, keepdim
+    unknown = words.keys() - {"axis", "keepdims"}
+    if unknown:
+        raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
+    return words.get("axis", dim), words.get("keepdims", keepdim)
+
+
+def _cast(x: V, dtype: Any) -> V:
+    """`x`, converted first if a dtype is given."""
+    return x if dtype is None else ops.cast(x, np.dtype(dtype))
+
+
+class Methods(ArrayMethods, FunctionMethods):
     """Mixin with Python's operators and PyTorch's methods. It holds nothing."""
 
     __slots__ = ()
 
     # Elementwise ------------------------------------------------------------------------------
 
-    def add(self, other: Any) -> Self:
-        return ops.add(self, other)
+    def add(self, other: Any, *legacy: Any, alpha: float = 1) -> Self:
+        """self + alpha · other; PyTorch's old ``add(alpha, other)`` is understood too."""
+        return ops.add(self, _scaled(other, legacy, alpha))
 
-    def sub(self, other: Any) -> Self:
-        return ops.sub(self, other)
+    def sub(self, other: Any, *legacy: Any, alpha: float = 1) -> Self:
+        """self - alpha · other; see ``add``."""
+        return ops.sub(self, _scaled(other, legacy, alpha))
 
     def mul(self, other: Any) -> Self:
         return ops.mul(self, other)
 
-    def div(self, other: Any) -> Self:
-        return ops.div(self, other)
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Self:
+        return ops.div(self, other, rounding_mode=rounding_mode)
 
     def pow(self, exponent: Any) -> Self:
         return ops.pow(self, exponent)
@@ -84,9 +110,6 @@ class Methods(Operators):
 
     def where(self, condition: Any, other: Any) -> Self:
         return self._own(ops.where(condition, self, other))
-
-    def masked_fill(self, mask: Any, value: Any) -> Self:
-        return self._own(ops.where(mask, value, self))
 
     def eq(self, other: Any) -> Self:
         return ops.eq(self, other)
@@ -156,75 +179,93 @@ class Methods(Operators):
 
     # Reductions -------------------------------------------------------------------------------
 
-    def sum(self, dim: Dim = None, keepdim: bool = False) -> Self:
-        return ops.sum(self, dim, keepdim)
+    def sum(self, dim: Dim = None, keepdim: bool = False, dtype: Any = None, **n: Any) -> Self:
+        return ops.sum(_cast(self, dtype), *_along(dim, keepdim, n))
 
-    def mean(self, dim: Dim = None, keepdim: bool = False) -> Self:
-        return ops.mean(self, dim, keepdim)
+    def mean(self, dim: Dim = None, keepdim: bool = False, dtype: Any = None, **n: Any) -> Self:
+        return ops.mean(_cast(self, dtype), *_along(dim, keepdim, n))
 
-    def var(self, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Self:
-        return ops.var(self, dim, correction=correction, keepdim=keepdim)
+    def var(
+        self,
+        dim: Any = None,
+        unbiased: Any = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+        **n: Any,
+    ) -> Self:
+        """See ``chainrule.var``; `axis` and `keepdims` are NumPy's words for `dim`, `keepdim`."""
+        dim, keepdim = _along(dim, keepdim, n)
+        return ops.var(self, dim, unbiased, keepdim, correction=correction)
 
-    def std(self, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Self:
-        return ops.std(self, dim, correction=correction, keepdim=keepdim)
+    def std(
+        self,
+        dim: Any = None,
+        unbiased: Any = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+        **n: Any,
+    ) -> Self:
+        """See ``chainrule.std``; `axis` and `keepdims` are NumPy's words for `dim`, `keepdim`."""
+        dim, keepdim = _along(dim, keepdim, n)
+        return ops.std(self, dim, unbiased, keepdim, correction=correction)
 
-    def prod(self, dim: int | None = None, keepdim: bool = False) -> Self:
-        return ops.prod(self, dim, keepdim)
+    def prod(self, dim: Any = None, keepdim: bool = False, dtype: Any = None, **n: Any) -> Self:
+        return ops.prod(_cast(self, dtype), *_along(dim, keepdim, n))
 
-    def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        return ops.max(self, dim, keepdim)
+    def max(self, dim: Any = None, keepdim: bool = False, **n: Any) -> Any:
+        return ops.max(self, *_along(dim, keepdim, n))
 
-    def min(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        return ops.min(self, dim, keepdim)
+    def min(self, dim: Any = None, keepdim: bool = False, **n: Any) -> Any:
+        return ops.min(self, *_along(dim, keepdim, n))
 
-    def amax(self, dim: Dim = None, keepdim: bool = False) -> Self:
-        return ops.amax(self, dim, keepdim)
+    def amax(self, dim: Dim = None, keepdim: bool = False, **n: Any) -> Self:
+        return ops.amax(self, *_along(dim, keepdim, n))
 
-    def amin(self, dim: Dim = None, keepdim: bool = False) -> Self:
-        return ops.amin(self, dim, keepdim)
+    def amin(self, dim: Dim = None, keepdim: bool = False, **n: Any) -> Self:
+        return ops.amin(self, *_along(dim, keepdim, n))
 
-    def any(self, dim: Dim = None, keepdim: bool = False) -> Self:
-        return ops.any(self, dim, keepdim)
+    def any(self, dim: Dim = None, keepdim: bool = False, **n: Any) -> Self:
+        return ops.any(self, *_along(dim, keepdim, n))
 
-    def all(self, dim: Dim = None, keepdim: bool = False) -> Self:
-        return ops.all(self, dim, keepdim)
+    def all(self, dim: Dim = None, keepdim: bool = False, **n: Any) -> Self:
+        return ops.all(self, *_along(dim, keepdim, n))
 
-    def logsumexp(self, dim: Dim = None, keepdim: bool = False) -> Self:
-        return ops.logsumexp(self, dim, keepdim)
+    def logsumexp(self, dim: Dim = None, keepdim: bool = False, **n: Any) -> Self:
+        return ops.logsumexp(self, *_along(dim, keepdim, n))
 
-    def norm(self, p: float = 2.0, dim: Dim = None, keepdim: bool = False) -> Self:
+    def norm(self, p: Any = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
         return ops.norm(self, p, dim, keepdim)
 
-    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
-        return ops.argmax(self, dim, keepdim)
+    def argmax(self, dim: int | None = None, keepdim: bool = False, **n: Any) -> Self:
+        return ops.argmax(self, *_along(dim, keepdim, n))
 
-    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
-        return ops.argmin(self, dim, keepdim)
+    def argmin(self, dim: int | None = None, keepdim: bool = False, **n: Any) -> Self:
+        return ops.argmin(self, *_along(dim, keepdim, n))
 
-    def argsort(self, dim: int = -1, descending: bool = False) -> Self:
-        return ops.argsort(self, dim, descending)
+    def argsort(self, dim: int = -1, descending: bool = False, stable: Any = None) -> Self:
+        return ops.argsort(self, dim, descending, stable)
 
-    def cumsum(self, dim: int) -> Self:
-        return ops.cumsum(self, dim)
+    def cumsum(self, dim: int, dtype: Any = None) -> Self:
+        return ops.cumsum(_cast(self, dtype), dim)
 
-    def sort(self, dim: int = -1, descending: bool = False) -> tuple[Self, Self]:
-        return ops.sort(self, dim, descending)
+    def sort(self, dim: int = -1, descending: bool = False, stable: Any = None) -> Any:
+        return ops.sort(self, dim, descending, stable)
 
-    def topk(self, k: int, dim: int = -1, largest: bool = True) -> tuple[Self, Self]:
-        return ops.topk(self, k, dim, largest)
+    def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+        return ops.topk(self, k, dim, largest, sorted)
 
-    def softmax(self, dim: int) -> Self:
-        return ops.softmax(self, dim)
+    def softmax(self, dim: int, dtype: Any = None) -> Self:
+        return ops.softmax(_cast(self, dtype), dim)
 
-    def log_softmax(self, dim: int) -> Self:
-        return ops.log_softmax(self, dim)
+    def log_softmax(self, dim: int, dtype: Any = None) -> Self:
+        return ops.log_softmax(_cast(self, dtype), dim)
 
     # Products ---------------------------------------------------------------------------------
 
     def matmul(self, other: Any) -> Self:
         return ops.matmul(self, other)
-
-    mm = bmm = mv = matmul
 
     def dot(self, other: Any) -> Self:
         return ops.dot(self, other)
@@ -273,8 +314,8 @@ class Methods(Operators):
     def expand(self, *shape: Any) -> Self:
         return ops.expand(self, _shape(shape))
 
-    def flip(self, *dims: Any) -> Self:
-        return ops.flip(self, _shape(dims))
+    def flip(self, *sizes: Any, dims: Any = None) -> Self:
+        return ops.flip(self, _shape(sizes) if dims is None else dims)
 
     def roll(self, shifts: Any, dims: Any = None) -> Self:
         return ops.roll(self, shifts, dims)
@@ -292,10 +333,6 @@ class Methods(Operators):
         return ops.tile(self, _shape(repeats))
 
     repeat = tile
-
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or one size of it."""
-        return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:
         """Number of axes."""
@@ -322,28 +359,28 @@ class Methods(Operators):
     def triu(self, diagonal: int = 0) -> Self:
         return ops.triu(self, diagonal)
 
-    def diagonal(self, offset: int = 0, dim0: int = 0, dim1: int = 1) -> Self:
-        return self._view(ops.diagonal(self, offset, dim0, dim1))
+    def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Self:
+        return self._view(ops.diagonal(self, offset, dim1, dim2))
 
     # Types ------------------------------------------------------------------------------------
 
     def astype(self, dtype: DType | type) -> Self:
         return ops.cast(self, np.dtype(dtype))
 
-    def float(self) -> Self:
+    def float(self, memory_format: Any = None) -> Self:
         return self.astype(np.float32)
 
-    def double(self) -> Self:
+    def double(self, memory_format: Any = None) -> Self:
         return self.astype(np.float64)
 
-    def half(self) -> Self:
+    def half(self, memory_format: Any = None) -> Self:
         return self.astype(np.float16)
 
-    def long(self) -> Self:
+    def long(self, memory_format: Any = None) -> Self:
         return self.astype(np.int64)
 
-    def int(self) -> Self:
+    def int(self, memory_format: Any = None) -> Self:
         return self.astype(np.int32)
 
-    def bool(self) -> Self:
+    def bool(self, memory_format: Any = None) -> Self:
         return self.astype(np.bool_)

@@ -108,6 +108,18 @@ class Operators:
     def __ror__(self, other: Any) -> Self:
         return self._own(ops.bitwise_or(other, self))
 
+    def __lshift__(self, other: Any) -> Self:
+        return ops.bitwise_left_shift(self, other)  # type: ignore[no-any-return]  # as self
+
+    def __rshift__(self, other: Any) -> Self:
+        return ops.bitwise_right_shift(self, other)  # type: ignore[no-any-return]  # as self
+
+    def __rlshift__(self, other: Any) -> Self:
+        return self._own(ops.bitwise_left_shift(other, self))
+
+    def __rrshift__(self, other: Any) -> Self:
+        return self._own(ops.bitwise_right_shift(other, self))
+
     def __xor__(self, other: Any) -> Self:
         return ops.bitwise_xor(self, other)
 

@@ -9,17 +9,20 @@ is an error as long as that tensor lives. Only ``x.data`` is a second handle on 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from .conversion import Leaving, as_array
 from .core.aval import DType, describe
+from .core.observation import observation
 from .core.value import Node, Value, configuration, make_leaf, tape
-from .engine.reverse import seed, sweep
-from .errors import ArgumentError, DTypeError, GradientError, InPlaceError, ShapeError
-from .in_place import InPlace
+from .engine.hooks import HookHandle
+from .engine.reverse import deliver, seed, sweep
+from .errors import DTypeError, GradientError, InPlaceError, ShapeError
+from .facts import Facts, require_cpu
+from .in_place import InPlace, add_forms
 from .methods import Methods
 from .ops import movement
 from .printing import format_tensor
@@ -28,7 +31,7 @@ _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 """Kinds of dtypes: a result of a higher category does not go into a tensor of a lower one."""
 
 
-class Tensor(InPlace, Leaving, Methods, Value):
+class Tensor(InPlace, Leaving, Facts, Methods, Value):
     """An n-dimensional array that remembers how it was computed.
 
     Parameters: `data`, a number, nested sequence, NumPy array or tensor (always copied); `dtype`
@@ -124,28 +127,37 @@ class Tensor(InPlace, Leaving, Methods, Value):
         self._grad = value
 
     def backward(
-        self, gradient: Any = None, *, retain_graph: bool | None = None, create_graph: bool = False
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Sequence[Tensor] | None = None,
     ) -> None:
         """Add dself/dx to ``x.grad`` for every leaf x that this tensor was computed from.
 
         `gradient` is the direction ct of ctᵀJ, of this tensor's shape; it may be left out for a
-        scalar. Raises GradientError if nothing was recorded, FreedGraphError on a second walk
-        without ``retain_graph=True``.
+        scalar. With `inputs`, only these receive gradients. Raises GradientError if nothing was
+        recorded, FreedGraphError on a second walk without ``retain_graph=True``.
         """
         if self.node is None:
+            if observation.by is not None:
+                observation.by.refused(self)
             raise GradientError(
                 "backward() of a tensor that was not recorded",
                 got=describe(self),
                 hint="no input has requires_grad=True, or no_grad() or an op without a derivative "
                 "(a comparison, argmax, a cast to integers) cut it off",
             )
-        sweep(
+        found = sweep(
             [self.node],
             [seed(self, gradient, as_value=create_graph)],
             value_class=Tensor,
+            wanted=None if inputs is None else {x.node for x in inputs if x.node is not None},
             retain_graph=create_graph if retain_graph is None else retain_graph,
             create_graph=create_graph,
         )
+        for node, ct in found.items():
+            deliver(node, ct, Tensor)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor in ``grad`` as well."""
@@ -168,6 +180,10 @@ class Tensor(InPlace, Leaving, Methods, Value):
 
         Unlike in PyTorch, ``x.detach().zero_()`` raises InPlaceError; write ``x.data.zero_()``.
         """
+        if self.node is not None and observation.by is not None:
+            kept = observation.by.cut(self, "detach()")
+            if kept is not None:
+                return kept  # type: ignore[no-any-return]  # a tensor
         return View.of(self, self.array)
 
     def detach_(self) -> Self:
@@ -295,27 +311,39 @@ class Tensor(InPlace, Leaving, Methods, Value):
             make_leaf(twin)
         return twin
 
-    def to(self, *args: Any, dtype: DType | type | None = None, **_: Any) -> Tensor:
-        """This tensor in another dtype; devices are accepted by name, and there is one: the CPU."""
+    def to(
+        self,
+        *args: Any,
+        dtype: DType | type | None = None,
+        device: Any = None,
+        copy: bool = False,
+        non_blocking: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
+        """This tensor in another dtype, also that of a tensor; a device can only be the CPU."""
         for arg in args:
-            if isinstance(arg, (np.dtype, type)):
-                dtype = arg
-            elif isinstance(arg, Tensor):
+            if isinstance(arg, Tensor):
                 dtype = arg.dtype
-            elif str(arg).split(":", maxsplit=1)[0] != "cpu":
-                raise ArgumentError("no such device", expected="cpu", got=str(arg))
-        return self if dtype is None or np.dtype(dtype) == self.dtype else self.astype(dtype)
+            elif isinstance(arg, (np.dtype, type)) or hasattr(arg, "dtype"):
+                dtype = arg
+            elif not isinstance(arg, bool):
+                require_cpu(arg)
+        require_cpu(device)
+        if dtype is None or np.dtype(dtype) == self.dtype:
+            return self.clone() if copy else self
+        return self.astype(dtype)
 
-    def cpu(self) -> Tensor:
+    def cpu(self, memory_format: Any = None) -> Tensor:
         """This tensor: there is one device."""
         return self
 
-    def contiguous(self) -> Tensor:
+    def contiguous(self, memory_format: Any = None) -> Tensor:
         """This tensor: storage is not the user's concern."""
         return self
 
 
 Value.result_class = Tensor
+add_forms(Tensor)
 
 
 class View(Tensor):
@@ -399,19 +427,6 @@ class DataHandle(Tensor):
 
 _handles: weakref.WeakValueDictionary[int, DataHandle] = weakref.WeakValueDictionary()
 """The living handle on each tensor. A handle keeps its owner alive, so no id is used twice."""
-
-
-class HookHandle:
-    """Returned by ``register_hook``: ``remove()`` takes the hook away again."""
-
-    def __init__(self, hooks: list[Any], hook: Any) -> None:
-        self._hooks = hooks
-        self._hook = hook
-
-    def remove(self) -> None:
-        """Take the hook away. Removing it twice is harmless."""
-        if self._hook in self._hooks:
-            self._hooks.remove(self._hook)
 
 
 def tensor(data: Any, dtype: DType | type | None = None, requires_grad: bool = False) -> Tensor:

@@ -276,8 +276,8 @@ def test_more_bad_input_is_explained() -> None:
         cr.gradients(cr.ones(1, requires_grad=True) * 2, [])
     with pytest.raises(ArgumentError, match="twice"):
         cr.grad(lambda x, y: x * y, (0, 0))(t(1.0), t(2.0))
-    with pytest.raises(GradientError, match="tuple of tensors"):
-        cr.vjp(lambda x: {"y": x}, t(1.0))
+    with pytest.raises(GradientError, match="nested tuples"):
+        cr.vjp(lambda x: {"y": x, "z": 1.0}, t(1.0))
     w = cr.tensor(1.0, dtype=f64, requires_grad=True)
     assert cr.value_and_grad(lambda: w * 2, ())()[1] == ()
     assert w.grad is None

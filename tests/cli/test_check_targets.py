@@ -101,7 +101,7 @@ def file(tmp_path: Path) -> Path:
         ("Model.loss", []),
         ("Model.plain", []),
         ("model.loss", []),
-        ("layer", ["--shape", "x=5x4"]),
+        ("layer", ["--shape", "input=5x4"]),
         ("Net", []),
         ("positional", []),
         ("late", []),

@@ -410,3 +410,31 @@ oracle("arg_sort")(order)
 def _(op: Any, x: Any) -> Any:
     values = along(op.axis, x, x.dtype, lambda line: sorted(line, reverse=op.descending))
     return values, order(op, x)
+
+
+# Scans and random numbers -------------------------------------------------------------------------
+
+
+def last_best(op: Any, x: Any, better: Callable[[Any, Any], bool]) -> Any:
+    """Along an axis, the last place so far of what nothing before it beats."""
+
+    def places(line: list[Any]) -> list[int]:
+        best = 0
+        found = []
+        for i, value in enumerate(line):
+            best = i if not better(line[best], value) else best
+            found.append(best)
+        return found
+
+    return along(op.axis, x, np.int64, places)
+
+
+oracle("cummax")(lambda op, x: last_best(op, x, lambda a, b: a > b))
+oracle("cummin")(lambda op, x: last_best(op, x, lambda a, b: a < b))
+
+
+@oracle("random_poisson")
+def _(op: Any, rates: Any, key: Any, counter: Any) -> Any:
+    """One number after the other; that they are Poisson's is held in tests/ops."""
+    source = np.random.Generator(np.random.Philox(key=[int(key), int(counter)]))
+    return filled(rates.shape, rates.dtype, lambda *i: source.poisson(rates[i]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import matrix_oracles  # noqa: F401  registers its loops
 import numpy as np
 import pytest
 import window_oracles  # noqa: F401  registers its loops

@@ -13,11 +13,6 @@ from chainrule.errors import ArgumentError, InPlaceError, ShapeError
 X = np.random.default_rng(3).normal(size=(2, 3, 4))
 
 
-def test_every_public_name_exists() -> None:
-    assert sorted(F.__all__) == F.__all__
-    assert all(callable(getattr(F, name)) for name in F.__all__)
-
-
 def test_pad_counts_from_the_last_axis() -> None:
     x = cr.tensor(X)
     np.testing.assert_array_equal(

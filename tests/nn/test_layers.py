@@ -261,7 +261,7 @@ BAD_BUILDS: dict[str, tuple[Callable[[], Any], type[ChainruleError]]] = {
     "three numbers": (lambda: nn.Conv2d(1, 1, (3, 3, 3)), ArgumentError),
     "groups": (lambda: nn.Conv2d(3, 4, 1, groups=2), ArgumentError),
     "padding word": (lambda: nn.Conv1d(1, 1, 1, padding="full"), ArgumentError),  # type: ignore[arg-type]
-    "padding mode": (lambda: nn.Conv1d(1, 1, 1, padding_mode="reflect"), ArgumentError),
+    "padding mode": (lambda: nn.Conv1d(1, 1, 1, padding_mode="mirror"), ArgumentError),
     "transposed same": (
         lambda: nn.ConvTranspose1d(1, 1, 1, padding="same"),  # type: ignore[arg-type]
         ArgumentError,

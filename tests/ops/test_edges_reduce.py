@@ -322,7 +322,7 @@ def test_one_zero_among_others_does_not_disturb_a_norm() -> None:
 
 def test_an_unknown_norm_is_refused() -> None:
     with pytest.raises(ArgumentError, match="no such norm"):
-        cr.norm(cr.ones(2), "nuc")
+        cr.norm(cr.ones(2), "spectral")
 
 
 def test_a_constant_has_a_flat_standard_deviation() -> None:

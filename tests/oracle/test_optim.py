@@ -51,7 +51,30 @@ OPTIMIZERS = [
                                       weight_decay=(None, 0.1))],
     *[("Adagrad", o) for o in choices(initial_accumulator_value=(0.5,), eps=(1e-3, None),
                                       maximize=(True, None))],
+    *[(name, o) for name in ("RAdam",)
+      for o in choices(lr=(None, 0.05), weight_decay=(None, 0.1),
+                       decoupled_weight_decay=(None, True), maximize=(None, True))],
+    ("RAdam", {"betas": (0.7, 0.95)}),
+    *[("Adamax", o) for o in choices(lr=(None, 0.05), weight_decay=(None, 0.1),
+                                     maximize=(None, True))],
+    *[("Adadelta", o) for o in choices(lr=(None, 0.05), rho=(None, 0.5), weight_decay=(None, 0.1),
+                                       maximize=(None, True))],
+    *[("Rprop", o) for o in choices(lr=(None, 0.05), etas=(None, (0.3, 1.5)),
+                                    maximize=(None, True))],
+    ("Rprop", {"step_sizes": (1e-3, 0.02)}),
+    *[("Adafactor", o) for o in choices(lr=(None, 0.05), weight_decay=(None, 0.1),
+                                        maximize=(None, True))],
+    ("Adafactor", {"d": 1.5, "beta2_decay": -0.5, "eps": (1e-4, 1e-2)}),
 ]  # fmt: skip
+IN_FLOAT32 = [
+    *[("ASGD", o) for o in choices(lr=(None, 0.05), t0=(None, 3), weight_decay=(None, 0.1),
+                                   maximize=(None, True))],
+    ("ASGD", {"lambd": 0.1, "alpha": 0.3}),
+    *[("NAdam", o) for o in choices(lr=(None, 0.05), weight_decay=(None, 0.1),
+                                    decoupled_weight_decay=(None, True), maximize=(None, True))],
+    ("NAdam", {"momentum_decay": 0.1, "betas": (0.7, 0.95)}),
+]  # fmt: skip
+"""Optimizers of which PyTorch keeps some numbers in float32, whatever the parameters' dtype."""
 
 
 def pair(name: str, options: dict[str, Any], label: str, groups: bool = True) -> tuple[Any, Any]:
@@ -99,18 +122,70 @@ def test_optimizers_take_the_same_steps(
     same_state(mine, judge, label)
 
 
+@pytest.mark.parametrize(("name", "options"), IN_FLOAT32, ids=str)
+def test_optimizers_take_the_same_steps_as_float32_allows(
+    name: str, options: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    label = request.node.callspec.id
+    mine, judge = pair(name, options, label)
+    rng = rng_for(label + " gradients")
+    for _ in range(STEPS):
+        give_gradients(mine, judge, rng)
+        mine.step()
+        judge.step()
+    slot = "ax" if name == "ASGD" else "exp_avg"
+    for p, q in zip(parameters(mine), parameters(judge), strict=True):
+        for a, b in ((p, q), (mine.state[p][slot], judge.state[q][slot])):
+            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), 1e-6, 1e-7)
+            TALLY.checks += 1
+
+
+@pytest.mark.parametrize(
+    ("search", "options"),
+    [
+        *[("strong_wolfe", o) for o in choices(lr=(None, 0.1), history_size=(None, 3))],
+        *[(None, o) for o in choices(lr=(0.1, 0.01), history_size=(None, 3))],
+    ],
+    ids=str,
+)
+def test_lbfgs_finds_the_same_points(search: str | None, options: dict[str, Any]) -> None:
+    """Rosenbrock's function in six dimensions: its value and point after each step."""
+    sides: list[list[float]] = []
+    for library, tensor in ((optim, ours), (torch.optim, theirs)):
+        x = tensor(np.linspace(-1.2, 1.0, 6))
+        optimizer = library.LBFGS([x], line_search_fn=search, **options)
+        seen: list[float] = []
+
+        def closure(x: Any = x, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+            loss.backward()
+            return loss
+
+        for _ in range(4 if search else 2):
+            seen.append(optimizer.step(closure).item())
+            seen += x.detach().numpy().tolist()
+        sides.append(seen)
+    np.testing.assert_allclose(sides[0], sides[1], rtol=1e-6)
+    TALLY.checks += len(sides[0])
+
+
 def same_state(mine: Any, judge: Any, label: str) -> None:
-    """The state tensors of both, under the same names; torch's RMSprop counts steps for nothing."""
+    """The state tensors of both, under the same names."""
     state, judged = mine.state_dict()["state"], judge.state_dict()["state"]
     for number, cells in judged.items():
         for slot, value in cells.items():
-            if value is not None and not (slot == "step" and isinstance(mine, optim.RMSprop)):
+            if value is not None:
                 same(
                     state[number][slot], value, f"{label} {slot} of {number}", dtype=slot != "step"
                 )
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+EVERY = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "RAdam", "Adamax", "Adadelta",
+         "Rprop", "Adafactor", "ASGD")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*EVERY, "LBFGS"])
 def test_defaults_are_the_same(name: str) -> None:
     mine, judge = pair(name, {}, name, groups=False)
     for key, value in mine.defaults.items():
@@ -118,7 +193,7 @@ def test_defaults_are_the_same(name: str) -> None:
         TALLY.checks += 1
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("ASGD", "NAdam")])
 def test_real_training_stays_together(name: str) -> None:
     """Gradients from the loss itself, a closure, zero_grad, and a group added on the way."""
     rng = rng_for(name)
@@ -174,6 +249,14 @@ SCHEDULES: dict[str, Scheduled] = {
         o, 0.5, EPOCHS + 1, three_phase=True, base_momentum=0.7, max_momentum=0.9,
         final_div_factor=100.0),
     "OneCycleLR momentum": lambda lib, o: lib.OneCycleLR(o, 0.5, EPOCHS + 1, cycle_momentum=False),
+    "MultiplicativeLR": lambda lib, o: lib.MultiplicativeLR(o, lambda t: 1 - 1 / (t + 2)),
+    "CyclicLR": lambda lib, o: lib.CyclicLR(o, 0.01, 0.2, 4),
+    "CyclicLR uneven": lambda lib, o: lib.CyclicLR(
+        o, [0.01, 0.02], [0.2, 0.1], 5, 3, mode="triangular2", base_momentum=0.5),
+    "CyclicLR range": lambda lib, o: lib.CyclicLR(
+        o, 0.01, 0.2, 4, mode="exp_range", gamma=0.95, cycle_momentum=False),
+    "CyclicLR given": lambda lib, o: lib.CyclicLR(
+        o, 0.01, 0.2, 4, scale_fn=lambda x: 1 / (1 + x), scale_mode="iterations"),
     "SequentialLR": lambda lib, o: lib.SequentialLR(
         o, [lib.LinearLR(o, 0.1, 1.0, 5), lib.CosineAnnealingLR(o, 20), lib.ConstantLR(o, 0.5, 4)],
         [5, 25]),
@@ -260,8 +343,9 @@ def test_a_fraction_of_an_epoch_is_the_same_for_warm_restarts() -> None:
 
 def test_every_schedule_and_optimizer_is_compared() -> None:
     compared = {name.split()[0] for name in SCHEDULES} | {name for name, _ in OPTIMIZERS}
-    others = {"LRScheduler", "Optimizer", "ReduceLROnPlateau", "Schedule", "clip_grad_norm_",
-              "clip_grad_value_", "get_total_norm"}  # fmt: skip
+    compared |= {name for name, _ in IN_FLOAT32} | {"LBFGS"}
+    others = {"LRScheduler", "Muon", "SparseAdam", "Optimizer", "ReduceLROnPlateau", "Schedule",
+              "clip_grad_norm_", "clip_grad_value_", "get_total_norm"}  # fmt: skip
     assert compared | others == set(optim.__all__)
 
 
@@ -297,7 +381,7 @@ def test_clipping_by_value_and_the_total_norm_agree() -> None:
 
 def test_a_state_of_torch_can_be_gone_on_with() -> None:
     """state_dict has torch's names: what torch began, chainrule continues, given what it knows."""
-    for name in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad"):
+    for name in EVERY:
         options = {"momentum": 0.9} if name == "SGD" else {}
         mine, judge = pair(name, {"lr": 0.01, **options}, name + " state")
         rng = rng_for(name + " state gradients")
@@ -305,16 +389,12 @@ def test_a_state_of_torch_can_be_gone_on_with() -> None:
             give_gradients(mine, judge, rng)
             judge.step()
         saved = judge.state_dict()
-        slots = mine.slots(mine.param_groups[0])
-        cells = {i: {slot: c[slot].numpy() for slot in slots} for i, c in saved["state"].items()}
-        groups = [{k: g[k] for k in own if k in g}
-                  for g,
-                  own in zip(saved["param_groups"], mine.param_groups, strict=True)]  # fmt: skip
         for p, q in zip(parameters(mine), parameters(judge), strict=True):
             p.data = cr.Tensor(q.detach().numpy())
-        mine.load_state_dict({"state": cells, "param_groups": groups})
+        mine.load_state_dict(saved)
         for step in range(3):
             give_gradients(mine, judge, rng)
             mine.step()
             judge.step()
-            same_parameters(mine, judge, f"{name} continued {step}")
+            if name not in ("ASGD", "NAdam"):
+                same_parameters(mine, judge, f"{name} continued {step}")

@@ -42,6 +42,7 @@ class Context:
         self._shown: tuple[Tensor | None, ...] = ()
         self._kept: list[_Input | _Output | Tensor | None] = []
         self._undifferentiable: set[int] = set()
+        self._materialize = True
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep the present values of tensors for ``backward``: they are its ``saved_tensors``.
@@ -68,6 +69,13 @@ class Context:
     def mark_non_differentiable(self, *outputs: Tensor) -> None:
         """Say that these outputs of ``forward`` carry no gradient."""
         self._undifferentiable |= {id(y) for y in outputs}
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Say that ``forward`` changed these inputs: the outputs are values of their own."""
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """With False, ``backward`` gets None in place of zeros for outputs that were not used."""
+        self._materialize = value
 
     def _seal(self, inputs: Sequence[Any], arrays: Sequence[Any], outs: Sequence[Tensor]) -> None:
         """Replace saved inputs (that had these `arrays`) and outputs by what stands for them."""
@@ -115,8 +123,9 @@ def constant(x: Tensor) -> Tensor:
     return Tensor.wrap(x.array)
 
 
-def _as_tensor(x: Data) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor.wrap(stored(x))
+def _as_tensor(x: Data | None) -> Any:
+    """A tensor of data; None stays None."""
+    return x if x is None or isinstance(x, Tensor) else Tensor.wrap(stored(x))
 
 
 class _Call(Op, abstract=True, name="function"):
@@ -147,7 +156,7 @@ class _Call(Op, abstract=True, name="function"):
     def vjp(self, ct: Data, xs: Sequence[Data], y: Data, active: Active) -> Cotangents:
         *xs, context = xs
         cts = [
-            Tensor.wrap(np.zeros(out.shape, out.dtype)) if c is None else _as_tensor(c)
+            _as_tensor(np.zeros(out.shape, out.dtype) if c is None and context._materialize else c)
             for c, out in zip([ct] if self.single else ct, self.outputs, strict=True)
         ]
         context._show(self, xs, y)
@@ -253,7 +262,8 @@ class Function:
     returns one gradient, or None, per input. If ``backward`` uses tensor operations on saved
     inputs and outputs, second derivatives and forward mode work as well. A third method,
     ``jvp(ctx, *tangents)`` with None for inputs that have no tangent, may give forward mode a rule
-    of its own.
+    of its own. With a method ``setup_context(ctx, inputs, output)``, which saves what backward
+    needs, ``forward`` takes the inputs only.
 
     >>> class Cube(Function):
     ...     @staticmethod
@@ -279,6 +289,7 @@ class Function:
         raise NotImplementedError
 
     jvp: ClassVar[Any] = None
+    setup_context: ClassVar[Any] = None
 
     @classmethod
     def apply(cls, *inputs: Any) -> Any:
@@ -287,7 +298,11 @@ class Function:
         arrays = [x.array if isinstance(x, Tensor) else None for x in inputs]
         ctx = Context(tuple(p is not None for p in parents))
         with recording(False):
-            out = cls.forward(ctx, *inputs)
+            if cls.setup_context is None:
+                out = cls.forward(ctx, *inputs)
+            else:
+                out = cls.forward(*inputs)
+                cls.setup_context(ctx, inputs, out)
         if not tape.recording or all(p is None for p in parents):
             return map_tensors(lambda y: constant(y) if any(y is x for x in inputs) else y, out)
         single = not isinstance(out, tuple)

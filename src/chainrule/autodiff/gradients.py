@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..core.aval import describe
 from ..core.value import Node, stored
 from ..engine.reverse import seed, sweep
 from ..errors import ArgumentError, GradientError
-from ..tensor import Tensor
+from ..tensor import Tensor, as_tensor
+from .vmap import vmap
 
 Tensors = Tensor | Sequence[Tensor]
 
@@ -43,21 +46,30 @@ def gradients(
     *,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of the sum of `outputs` with respect to `inputs`; no ``grad`` is touched.
 
     It computes only what leads to the inputs. With `create_graph`, the results can be
-    differentiated again. PyTorch calls this ``torch.autograd.grad``.
+    differentiated again. With `is_grads_batched`, `cotangents` hold many directions along their
+    first axis, and so do the results. PyTorch calls this ``torch.autograd.grad``.
 
-    Raises GradientError for an input that wants no gradient, or that the outputs do not depend on
-    (unless `allow_unused`, which gives None for it).
+    Raises GradientError for an input that wants no gradient, or that the outputs do not depend on:
+    unless `allow_unused`, which gives None for it, or `materialize_grads`, which gives zeros.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> (dy,) = gradients(x * x, x, create_graph=True)
     >>> gradients(dy, x)
     (tensor(2.),)
     """
+    if materialize_grads and allow_unused is False:
+        raise ArgumentError("materialize_grads gives zeros for what allow_unused=False refuses")
+    if is_grads_batched:
+        return _batch_of_gradients(
+            outputs, inputs, cotangents, create_graph, allow_unused, materialize_grads
+        )
     wanted = [_tracked(x, i) for i, x in enumerate(_listed(inputs))]
     if not wanted:
         raise ArgumentError("gradients() needs an input to differentiate at")
@@ -71,8 +83,10 @@ def gradients(
         create_graph=create_graph,
     )
     grads = []
-    for i, node in enumerate(wanted):
+    for i, (x, node) in enumerate(zip(_listed(inputs), wanted, strict=True)):
         ct = found.get(node)
+        if ct is None and materialize_grads:
+            ct = np.zeros(x.shape, x.dtype)
         if ct is None and not allow_unused:
             raise GradientError(
                 f"input {i} does not reach the outputs",
@@ -80,6 +94,28 @@ def gradients(
             )
         grads.append(None if ct is None else as_cell(ct))
     return tuple(grads)
+
+
+def _batch_of_gradients(
+    outputs: Tensors, inputs: Tensors, cotangents: Any, create_graph: bool,
+    allow_unused: bool | None, materialize_grads: bool,
+) -> tuple[Tensor | None, ...]:  # fmt: skip
+    """``gradients`` for each of the directions along the first axis of the cotangents."""
+    cts = list(cotangents) if isinstance(cotangents, (list, tuple)) else [cotangents]
+    if any(ct is None for ct in cts):
+        raise ArgumentError("a batch of gradients needs directions", got="None")
+    unused: list[bool] = []
+
+    def one(*given: Tensor) -> tuple[Tensor, ...]:
+        found = gradients(
+            outputs, inputs, list(given), retain_graph=True, create_graph=create_graph,
+            allow_unused=allow_unused, materialize_grads=materialize_grads,
+        )  # fmt: skip
+        unused[:] = [g is None for g in found]
+        return tuple([g for g in found if g is not None])
+
+    following = iter(vmap(one)(*[as_tensor(ct) for ct in cts]))
+    return tuple([None if absent else next(following) for absent in unused])
 
 
 def as_cell(x: Any) -> Tensor:

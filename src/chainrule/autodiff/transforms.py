@@ -1,6 +1,6 @@
 """Functional transforms: from a function of tensors to its derivatives.
 
-All of them record the function once (``_Recording``) and walk that record. All of them nest: values
+All of them record the function once (``Recording``) and walk that record. All of them nest: values
 and derivatives stay connected to whatever is being differentiated outside, be it an argument or
 something that the function closes over.
 """
@@ -17,9 +17,10 @@ from ..core.value import Node, make_leaf, recording, tape
 from ..engine.forward import push
 from ..engine.reverse import reachable, seed, sweep
 from ..errors import ArgumentError, DTypeError, GradientError, ShapeError
-from ..ops import joining, movement
+from ..ops import movement
 from ..tensor import Tensor, as_tensor
 from .gradients import as_cell
+from .trees import leaves_of, map_tensors, rebuilt
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
@@ -46,108 +47,67 @@ def value_and_grad(fn: Function, argnums: Argnums = 0, has_aux: bool = False) ->
     """A function that returns the value of `fn` and its gradient at `argnums`."""
 
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        chosen = _Chosen(fn, argnums, args, kwargs)
-        aux: list[Any] = []
-
-        def scalar(*xs: Tensor) -> Tensor:
-            out = chosen(*xs)
-            value, *aux[:] = out if has_aux else (out,)
-            return _scalar(value)
-
-        run = _Recording(scalar, chosen.arguments)
-        slopes = run.pull([None])
-        (value,) = run.values
-        return (value, aux[0]) if has_aux else value, chosen.like_argnums(slopes)
+        chosen = Chosen(fn, argnums, args, kwargs)
+        run = Recording(chosen, chosen.arguments, has_aux)
+        value = _scalar(run.values)
+        slopes = chosen.like_argnums(run.pull([None]))
+        return (value, run.aux) if has_aux else value, slopes
 
     return value_and_gradient
 
 
-def vjp(fn: Function, *xs: Any) -> tuple[Any, Function]:
+def vjp(fn: Function, *xs: Any, has_aux: bool = False) -> Any:
     """The value of `fn` and the function ct ↦ ctᵀJ, which may be called many times.
+
+    It returns one entry for each of `xs`. With `has_aux`, `fn` returns ``(results, aux)``, and aux
+    is the third result.
 
     >>> y, pull = vjp(lambda x: x * x, tensor([1.0, 2.0]))
     >>> pull(tensor([1.0, 10.0]))
     (tensor([ 2., 40.]),)
     """
-    run = _Recording(fn, xs)
+    run = Recording(fn, xs, has_aux)
 
-    def pull(*cts: Any) -> tuple[Tensor, ...]:
-        if len(cts) != len(run.outputs):
+    def pull(*cts: Any) -> tuple[Any, ...]:
+        given = leaves_of(cts)
+        if len(given) != len(run.outputs):
             raise ArgumentError(
                 "one direction per output is needed",
                 expected=str(len(run.outputs)),
-                got=str(len(cts)),
+                got=str(len(given)),
             )
-        return tuple(run.pull(cts))
+        return tuple(run.pull(given))
 
-    return run.like_output(run.values), pull
+    return (run.values, pull, run.aux) if has_aux else (run.values, pull)
 
 
-def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """The value of `fn` and J dx, in forward mode.
+def jvp(
+    fn: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False
+) -> Any:
+    """The value of `fn` and J dx, in forward mode; with `has_aux`, what else it returned.
 
     Raises ShapeError unless each tangent has the shape of its primal.
 
     >>> jvp(lambda x: x * x, (tensor(3.0),), (tensor(1.0),))
     (tensor(9.), tensor(6.))
     """
-    xs, dxs = [as_tensor(x) for x in primals], [as_tensor(dx) for dx in tangents]
-    if [x.shape for x in xs] != [dx.shape for dx in dxs]:
-        raise ShapeError(
-            "each tangent has the shape of its primal",
-            expected="   ".join(describe(x) for x in xs),
-            got="   ".join(describe(dx) for dx in dxs),
-        )
-    run = _Recording(fn, xs)
-    return run.like_output(run.values), run.like_output(run.push(dxs))
+    run = Recording(fn, primals, has_aux)
+    dy = run.like_output(run.push(run.tangents(tangents)))
+    return (run.values, dy, run.aux) if has_aux else (run.values, dy)
 
 
-def jacobian(fn: Function, argnums: Argnums = 0) -> Function:
-    """All partial derivatives of `fn`: an array of shape ``output.shape + input.shape``.
+def linearize(fn: Function, *primals: Any) -> tuple[Any, Function]:
+    """The value of `fn` and the function dx ↦ J dx, which may be called many times.
 
-    The function runs once; then rows by reverse mode or columns by forward mode, whichever are
-    fewer.
-
-    >>> jacobian(lambda x: x * x)(tensor([1.0, 2.0]))
-    tensor([[2., 0.],
-            [0., 4.]])
+    >>> y, push = linearize(lambda x: x * x, tensor(3.0))
+    >>> push(tensor(1.0))
+    tensor(6.)
     """
-
-    def jacobians(*args: Any, **kwargs: Any) -> Any:
-        chosen = _Chosen(fn, argnums, args, kwargs)
-        run = _Recording(chosen, chosen.arguments)
-        if run.several:
-            raise GradientError("jacobian() needs a function with one output")
-        (y,) = run.outputs
-        tall = y.numel() > sum(x.numel() for x in run.inputs)
-        return chosen.like_argnums(_columns(run, y) if tall else _rows(run, y))
-
-    return jacobians
+    run = Recording(fn, primals)
+    return run.values, lambda *dxs: run.like_output(run.push(run.tangents(dxs)))
 
 
-def hessian(fn: Function, argnums: int = 0) -> Function:
-    """All second derivatives of a scalar function: the Jacobian of its gradient.
-
-    >>> hessian(lambda x: (x ** 3).sum())(tensor([1.0, 2.0]))
-    tensor([[ 6.,  0.],
-            [ 0., 12.]])
-    """
-    return jacobian(grad(fn, argnums), argnums)
-
-
-def hvp(fn: Function, x: Any, v: Any) -> tuple[Tensor, Tensor]:
-    """The gradient of a scalar function at `x` and its Hessian times `v`, without the Hessian.
-
-    Forward over reverse (Pearlmutter 1994, Fast exact multiplication by the Hessian).
-
-    >>> hvp(lambda x: (x ** 3).sum(), tensor([1.0, 2.0]), tensor([1.0, 1.0]))
-    (tensor([ 3., 12.]), tensor([ 6., 12.]))
-    """
-    gradient, product = jvp(grad(fn), (x,), (v,))
-    return gradient, product
-
-
-class _Chosen:
+class Chosen:
     """A function of the arguments at `argnums`, the others being fixed."""
 
     def __init__(
@@ -179,24 +139,29 @@ class _Chosen:
         return results[0] if self._single else tuple(results)
 
 
-class _Recording:
+class Recording:
     """A function that ran once, recorded, on inputs of its own.
 
-    `connected` says whether derivatives of it may be differentiated again: an argument belongs to
-    an outer graph, or the function closes over something that wants a gradient.
+    Arguments and results are tensors, or nested tuples, lists and dicts of them; what ``pull`` and
+    ``push`` take and return has their structure. `connected` says whether derivatives of it may be
+    differentiated again: an argument belongs to an outer graph, or the function closes over
+    something that wants a gradient. With `has_aux`, the function returns ``(results, aux)``.
     """
 
-    def __init__(self, fn: Function, args: Sequence[Any]) -> None:
-        self.inputs = [_float_tensor(arg) for arg in args]
+    def __init__(self, fn: Function, args: Sequence[Any], has_aux: bool = False) -> None:
+        self._args = list(args)
+        self.inputs = [_float_tensor(leaf) for leaf in leaves_of(self._args)]
         nested = tape.recording and any(x.node is not None for x in self.inputs)
         self._leaves: list[Tensor] = []
         with recording(True):
             given = [self._own(x, nested) for x in self.inputs]
-            out = fn(*given)
-        self.several = not isinstance(out, Tensor)
+            out = fn(*rebuilt(self._args, given))
+        self._aux: Any = None
+        if has_aux:
+            out, self._aux = _with_aux(out)
         self.outputs = _check_outputs(out)
+        self._out = out
         self._roots = [y.node for y in self.outputs]
-        self._nested = nested
         self.connected = tape.recording and (nested or self._closes_over())
 
     def _own(self, x: Tensor, nested: bool) -> Tensor:
@@ -226,16 +191,30 @@ class _Recording:
         )  # fmt: skip
 
     @property
-    def values(self) -> list[Tensor]:
-        """The outputs, cut off unless they are connected to something outside."""
-        return list(self.outputs) if self.connected else [y.detach() for y in self.outputs]
+    def aux(self) -> Any:
+        """What the function returned besides, cut off as the values are."""
+        return self._aux if self.connected else map_tensors(Tensor.detach, self._aux)
 
-    def like_output(self, results: Sequence[Tensor]) -> Any:
-        """One result for a function that returns one tensor, a tuple otherwise."""
-        return tuple(results) if self.several else results[0]
+    @property
+    def values(self) -> Any:
+        """The results, cut off unless they are connected to something outside."""
+        outputs = self.outputs if self.connected else [y.detach() for y in self.outputs]
+        return self.like_output(outputs)
 
-    def pull(self, cts: Sequence[Any]) -> list[Tensor]:
-        """ctᵀJ for each input, zeros where the outputs do not depend on it."""
+    def like_output(self, results: Sequence[Any]) -> Any:
+        """Results in the structure of what the function returned."""
+        return rebuilt(self._out, results)
+
+    def like_inputs(self, results: Sequence[Any]) -> list[Any]:
+        """One entry for each argument, in its structure."""
+        return rebuilt(self._args, results)  # type: ignore[no-any-return]  # a list, as it is
+
+    def pull(self, cts: Sequence[Any]) -> list[Any]:
+        """ctᵀJ for each argument, zeros where the outputs do not depend on it; a ct per output."""
+        return self.like_inputs(self.pull_flat(cts))
+
+    def pull_flat(self, cts: Sequence[Any]) -> list[Tensor]:
+        """What ``pull`` returns, a tensor after the other."""
         connected = self.connected or (
             tape.recording and any(isinstance(ct, Tensor) and ct.requires_grad for ct in cts)
         )
@@ -263,7 +242,7 @@ class _Recording:
         """J dx for each output, zeros where it does not depend on the inputs."""
         connected = self.connected or (tape.recording and any(dx.requires_grad for dx in dxs))
         seeds = {
-            node: movement.cast(dx, x.dtype) if connected else dx.array.astype(x.dtype, copy=False)
+            node: movement.cast(dx, x.dtype) if connected else movement.cast(dx.array, x.dtype)
             for node, x, dx in zip(self._nodes, self.inputs, dxs, strict=True)
         }
         roots = [root for root in self._roots if root is not None]
@@ -274,6 +253,31 @@ class _Recording:
             dy = None if root is None else found[root]
             dys.append(as_cell(np.zeros(y.shape, y.dtype) if dy is None else dy))
         return dys
+
+    def tangents(self, dxs: Sequence[Any]) -> list[Tensor]:
+        """Tangents for ``push`` from what has the structure of the arguments."""
+        return matched(dxs, self._args, self.inputs, "each tangent has the shape of its primal")
+
+
+def matched(given: Any, tree: Any, like: Sequence[Tensor], rule: str) -> list[Tensor]:
+    """The leaves of `given` as tensors, if there is one of the same shape for each of `like`."""
+    found = [as_tensor(x) for x in leaves_of(list(given))]
+    if [x.shape for x in found] != [x.shape for x in like]:
+        raise ShapeError(
+            rule,
+            expected="   ".join(describe(x) for x in like),
+            got="   ".join(describe(x) for x in found),
+        )
+    return found
+
+
+def _with_aux(out: Any) -> tuple[Any, Any]:
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise GradientError(
+            "with has_aux, a function to differentiate returns a pair: (value, aux)",
+            got=type(out).__name__,
+        )
+    return out
 
 
 def _float_tensor(arg: Any) -> Tensor:
@@ -288,13 +292,15 @@ def _float_tensor(arg: Any) -> Tensor:
 
 
 def _check_outputs(out: Any) -> list[Tensor]:
-    outputs = [out] if isinstance(out, Tensor) else out
-    if not isinstance(outputs, (list, tuple)) or not all(isinstance(y, Tensor) for y in outputs):
+    outputs = leaves_of(out)
+    strange = [y for y in outputs if not isinstance(y, Tensor)]
+    if strange or not outputs:
         raise GradientError(
-            "a function to differentiate returns a tensor, or a tuple of tensors",
-            got=type(out).__name__,
+            "a function to differentiate returns a tensor, or nested tuples, lists and dicts of"
+            " them",
+            got=type(strange[0]).__name__ if strange else "nothing",
         )
-    return list(outputs)
+    return outputs
 
 
 def _scalar(value: Any) -> Tensor:
@@ -306,35 +312,3 @@ def _scalar(value: Any) -> Tensor:
             hint="use jacobian(), or reduce the result, for instance with .sum()",
         )
     return value
-
-
-def _rows(run: _Recording, y: Tensor) -> list[Tensor]:
-    """The Jacobian row by row: one backward walk per output element."""
-    rows = [run.pull([as_cell(ct)]) for ct in _basis(y)]
-    return [
-        _stacked([row[k] for row in rows], (*y.shape, *x.shape), x)
-        for k, x in enumerate(run.inputs)
-    ]
-
-
-def _columns(run: _Recording, y: Tensor) -> list[Tensor]:
-    """The Jacobian column by column: one forward walk per input element."""
-    still = [as_cell(np.zeros(x.shape, x.dtype)) for x in run.inputs]
-    blocks = []
-    for k, x in enumerate(run.inputs):
-        columns = [run.push([*still[:k], as_cell(dx), *still[k + 1 :]])[0] for dx in _basis(x)]
-        block = _stacked(columns, (*x.shape, *y.shape), y)
-        axes = (*range(x.ndim, x.ndim + y.ndim), *range(x.ndim))
-        blocks.append(movement.permute(block, axes))
-    return blocks
-
-
-def _basis(x: Tensor) -> list[np.ndarray[Any, Any]]:
-    """The unit vectors of the space of `x`."""
-    return list(np.eye(x.numel(), dtype=x.dtype).reshape(x.numel(), *x.shape))
-
-
-def _stacked(parts: Sequence[Tensor], shape: tuple[int, ...], like: Tensor) -> Tensor:
-    if not parts:
-        return as_cell(np.zeros(shape, like.dtype))
-    return joining.stack(list(parts), 0).reshape(shape)

@@ -16,6 +16,7 @@ from weakref import WeakSet
 from .. import config
 from ..core.apply import warn
 from ..core.graph import Graph
+from ..core.observation import observation
 from ..core.value import Value, configuration, tape
 from ..errors import TracingError
 from . import executable
@@ -76,7 +77,7 @@ class Compiled(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The result of the function, and all that it does to tensors."""
-        if tape.graph is not None:
+        if tape.graph is not None or observation.by is not None:
             return self._fn(*args, **kwargs)
         with self._calls:
             if len(args) == self._flat and not kwargs:

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from types import CodeType, FrameType
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from .. import config, errors
 from ..errors import ArgumentError, ChainruleError, DTypeError, ShapeError, TracingError
 from .aval import SCALARS, Aval, describe, promote
 from .large import is_large, large
+from .observation import observation
 from .op import Op
 from .value import Node, Value, describe_site, is_traced, item, stored, tape
 
@@ -66,19 +67,16 @@ def apply(op: Op, first: V, *rest: Any) -> V:
             out = op.forward(*arrays) if not is_large(op, arrays) else large.run(op, arrays)
     except (ChainruleError, RecursionError):
         raise
-    except Exception as failure:
-        error = _explained(op, arrays, failure)
-        if error is not None:  # it says all: NumPy's traceback would only hide it
-            raise error from None
-        shown = "   ".join(describe(x) for x in arrays)
-        raise ArgumentError(f"{op.name} failed: {failure}", got=shown) from failure
+    except Exception as failure:  # noqa: BLE001  it is raised again, in words
+        _fail(op, arrays, failure)
     if cls is None:
         return out  # type: ignore[no-any-return]  # arrays in, arrays out
     if tracked and not (tape.recording and op.differentiable):
         tracked = False
     if op.n_out is not None:
-        outputs = _wrap_outputs(op, arrays, parents, out, cls, tracked, foreign)
-        return cast(V, tuple([_marked(op, first, y) for y in outputs]))
+        outputs: Any = _wrap_outputs(op, arrays, parents, out, cls, tracked, foreign)
+        outputs = tuple([_marked(op, first, y) for y in outputs])
+        return cast(V, outputs if observation.by is None else _told(op, (first, *rest), outputs))
     if type(out) is not _ndarray:
         out = stored(out)
     value: Any = cls.__new__(cls)
@@ -87,7 +85,23 @@ def apply(op: Op, first: V, *rest: Any) -> V:
     value.node = (
         _record(op, arrays, parents, out, foreign) if tracked and out.dtype.kind == "f" else None
     )
-    return cast(V, _marked(op, first, value) if op.views else value)
+    if op.views:
+        value = _marked(op, first, value)
+    return cast(V, value if observation.by is None else _told(op, (first, *rest), value))
+
+
+def _told(op: Op, operands: tuple[Any, ...], result: Any) -> Any:
+    """The result of an operation; the observer is told of it, and may replace it."""
+    return result if observation.by is None else observation.by.operation(op, operands, result)
+
+
+def _fail(op: Op, arrays: list[Any], failure: Exception) -> NoReturn:
+    """Raise our error for a failure of an operation."""
+    error = _explained(op, arrays, failure)
+    if error is not None:  # it says all: NumPy's traceback would only hide it
+        raise error from None
+    shown = "   ".join(describe(x) for x in arrays)
+    raise ArgumentError(f"{op.name} failed: {failure}", got=shown) from failure
 
 
 def _record(op: Op, arrays: list[Any], parents: list[Node | None], out: Any, foreign: bool) -> Node:

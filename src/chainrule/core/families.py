@@ -145,6 +145,8 @@ class Fused(Op, abstract=True):
     """An op with a rule of its own, and a ``reference``: the same function made of other ops."""
 
     needs = INPUTS
+    recurrent: ClassVar[bool] = False
+    """Whether it is a loop over time, in which an input is used once in every step."""
 
 
 class Constant(Op, abstract=True):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import get_annotations
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, dataclass_transform
 
@@ -45,6 +45,30 @@ INPUTS = Needs(inputs=None)
 OUTPUT = Needs(output=True)
 BOTH = Needs(inputs=None, output=True)
 CROSS = Needs(inputs=None, cross=True)
+
+Batching: TypeAlias = tuple[tuple[str, Callable[[Any, int], Any]], ...]
+"""How the fields of an op change when its operands get an axis in front, of a given size."""
+
+
+def shifted(axes: Any, size: int) -> Any:
+    """An axis, or several, counted with one more in front."""
+    return axes + 1 if isinstance(axes, int) else tuple([axis + 1 for axis in axes])
+
+
+def in_front(entry: Any) -> Callable[[Any, int], Any]:
+    """A change of a field that has an entry for each axis: `entry` is that of the new one."""
+    return lambda value, size: (entry, *value)
+
+
+def with_size(shape: Any, size: int) -> Any:
+    """A shape with an axis of `size` in front."""
+    return (size, *shape)
+
+
+def permuted(axes: Any, size: int) -> Any:
+    """An order of axes that leaves a new one in front where it is."""
+    return (0, *shifted(axes, size))
+
 
 registry: dict[str, type[Op]] = {}
 """Every concrete op by name. Tests, docs and explanations read it; nothing else lists ops."""
@@ -104,6 +128,9 @@ class Op(metaclass=_Interning):
     """Whether operands of different dtypes are cast to their common dtype first."""
     large: ClassVar[int] = 32768
     """On arrays of more elements than this, eager operations run on compiled kernels."""
+    batching: ClassVar[Batching | None] = None
+    """For ops that do the same along all axes but those that they name: what becomes of the fields
+    for a batch of all operands. Empty: the op looks at the last axes only."""
     floating: ClassVar[bool] = False
     """Whether, further, integers become floats."""
 
@@ -191,6 +218,15 @@ class Op(metaclass=_Interning):
         """The same results made of simpler ops, for the compiler; None: this op is primitive.
 
         Operands are promoted, and an expansion does its arithmetic in the order of ``forward``.
+        """
+        return None
+
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        """The results for a batch of `size`: operands that are `batched`, and all results, have an
+        axis for it in front.
+
+        None: ``batching`` says it, or the op goes by ``expand``, or by one example after the other.
+        Operands are promoted.
         """
         return None
 

@@ -10,14 +10,16 @@ from .aval import Shape
 if TYPE_CHECKING:
     from .op import Op
 
-Kind: TypeAlias = Literal["float", "int", "bool", "distinct"]
+Kind: TypeAlias = Literal["float", "int", "bool", "distinct", "regular", "definite"]
 
 
 class Draw(NamedTuple):
     """One random input: shape, range and kind.
 
     `float` is uniform on [low, high]; `int` is uniform on low … high-1; `distinct` are floats at
-    least 0.05 apart, in random order, for ops with ties and sorting; `bool` is a fair coin.
+    least 0.05 apart, in random order, for ops with ties and sorting; `bool` is a fair coin. The
+    last two axes of `regular` are matrices whose singular values, and of `definite` symmetric ones
+    whose eigenvalues, are spread over [low, high].
     """
 
     shape: Shape
@@ -51,3 +53,13 @@ def bools(shape: Sequence[int]) -> Draw:
 def distinct(*shape: int) -> Draw:
     """Floats with no ties."""
     return Draw(tuple(shape), kind="distinct")
+
+
+def regular(shape: Sequence[int], low: float = 0.5, high: float = 2.0) -> Draw:
+    """Matrices whose singular values are apart from each other and from zero."""
+    return Draw(tuple(shape), low, high, "regular")
+
+
+def definite(shape: Sequence[int], low: float = 0.5, high: float = 2.0) -> Draw:
+    """Symmetric matrices whose eigenvalues are positive and apart from each other."""
+    return Draw(tuple(shape), low, high, "definite")

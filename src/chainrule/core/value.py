@@ -275,11 +275,16 @@ def recording(enabled: bool) -> Iterator[None]:
         tape.recording = before
 
 
-def describe_site(code: CodeType, instruction: int) -> str:
-    """``train.py:41  h = x @ self.w1`` for a code object and the instruction index in it."""
-    line = next(
+def line_number(code: CodeType, instruction: int) -> int:
+    """The line of the instruction with this index in a code object."""
+    return next(
         (n for start, end, n in code.co_lines() if start <= instruction < end and n is not None),
         code.co_firstlineno,
     )
+
+
+def describe_site(code: CodeType, instruction: int) -> str:
+    """``train.py:41  h = x @ self.w1`` for a code object and the instruction index in it."""
+    line = line_number(code, instruction)
     source = linecache.getline(code.co_filename, line).strip()
     return f"{os.path.basename(code.co_filename)}:{line}  {source}".rstrip()

@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
-from typing import Any, TypeAlias, cast, final
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from ..core.gate import tensors
+from ..core.observation import observation
 from ..errors import ArgumentError
 from ..ops.random import Generator
 from .dataset import Samples, fetch
@@ -22,7 +23,6 @@ Picks: TypeAlias = "Indices | slice"
 _AHEAD = 2  # batches that each worker prepares in advance
 
 
-@final
 class DataLoader:
     """Iterating gives the batches of one epoch: tuples of tensors with a new first axis.
 
@@ -93,6 +93,8 @@ class DataLoader:
         return n // size if self.drop_last else -(-n // size)
 
     def __iter__(self) -> Iterator[Any]:
+        if observation.by is not None:
+            observation.by.batches(self)
         epoch, self._next_epoch = self._next_epoch, self._next_epoch + 1
         return self.epoch(epoch)
 

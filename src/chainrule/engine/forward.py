@@ -38,13 +38,14 @@ def push(
             if type(node.op) is Item:
                 known[node] = dxs[0][node.op.index]  # type: ignore[index]  # a tuple of tangents
             else:
-                known[node] = _tangent(node, node.op, dxs, value_class, create_graph)
+                known[node] = tangent(node, node.op, dxs, value_class, create_graph)
     return [known.get(root) for root in roots]
 
 
-def _tangent(
-    node: Node, op: Op, dxs: Sequence[Data | None], cls: type[Value], create_graph: bool
+def tangent(
+    node: Node, op: Op, dxs: Sequence[Data | None], cls: type[Value], create_graph: bool = False
 ) -> Data:
+    """Tangent of one node's output from those of its parents: J dx. See ``push``."""
     if node.xs is None:
         raise FreedGraphError(
             f"the saved values of {node.name} were freed by an earlier backward pass",

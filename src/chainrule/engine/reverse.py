@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.aval import Aval, Data, describe
 from ..core.large import rule
+from ..core.observation import observation
 from ..core.op import Op
 from ..core.value import Item, Node, Value, item, recording, stored, tape
 from ..errors import FreedGraphError, GradientError, SecondOrderError, ShapeError
@@ -44,6 +45,8 @@ def sweep(
     order = reachable(roots, boundary)
     on_path, passed = (None, None) if wanted is None else _leading_to(order, wanted)
     _check_alive(order, passed)
+    if observation.by is not None:
+        observation.by.backward(order, roots, wanted)
     pending: dict[Node, Any] = {}
     for root, ct in zip(roots, cotangents, strict=True):
         pending[root] = pending[root] + ct if root in pending else ct
@@ -58,7 +61,7 @@ def sweep(
                 ct = _run_hooks(node, ct, value_class)
             if on_path is None:
                 if node.variable is not None:
-                    _deliver(node, ct, value_class)
+                    deliver(node, ct, value_class)
             elif wanted is not None and node in wanted:
                 found[node] = ct
             op = node.op
@@ -229,10 +232,9 @@ def _run_hooks(node: Node, ct: Data, cls: type[Value]) -> Data:
     return ct
 
 
-def _deliver(node: Node, ct: Data, cls: type[Value]) -> None:
+def deliver(node: Node, ct: Data, cls: type[Value]) -> None:
     """Accumulate into the ``grad`` of the leaf, or of the tensor that asked to retain it."""
-    assert node.variable is not None
-    variable = node.variable()
+    variable = None if node.variable is None else node.variable()
     if variable is None or variable.node is not node:
         return
     before = variable._grad

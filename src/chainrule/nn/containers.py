@@ -172,7 +172,9 @@ class ModuleDict(Module):
     (['mean', 'scale'], (2, 1))
     """
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(
+        self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None
+    ) -> None:
         super().__init__()
         self.update(modules or {})
 
@@ -213,9 +215,9 @@ class ModuleDict(Module):
         """Names and modules."""
         return list(self._modules.items())
 
-    def update(self, modules: Mapping[str, Module]) -> None:
-        """Add or replace modules."""
-        for name, module in modules.items():
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add or replace modules, given as a mapping or as pairs."""
+        for name, module in modules.items() if isinstance(modules, Mapping) else modules:
             self[name] = module
 
     def pop(self, name: str) -> Any:
@@ -275,6 +277,9 @@ class ParameterList(Module):
     def __setitem__(self, index: int, value: Any) -> None:
         self._parameters[self._name(index)] = _parameter(value)
 
+    def __iadd__(self, values: Iterable[Any]) -> Self:
+        return self.extend(values)
+
     def _name(self, index: int) -> str:
         n = len(self)
         if not -n <= index < n:
@@ -285,11 +290,119 @@ class ParameterList(Module):
         raise ArgumentError("a ParameterList holds parameters, it cannot be called")
 
     def __repr__(self) -> str:
-        children = [
-            f"({i}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
-            for i, p in enumerate(self)
-        ]
+        children = [f"({i}): {_described(p)}" for i, p in enumerate(self)]
         return tree(type(self).__name__, "", children)
+
+
+class ParameterDict(Module):
+    """Parameters by name that the surrounding module knows of; tensors become parameters.
+
+    >>> scales = cr.nn.ParameterDict({"left": ones(2), "right": zeros(3)})
+    >>> list(scales), scales["right"].shape
+    (['left', 'right'], (3,))
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any] | ParameterDict | Iterable[tuple[str, Any]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.update(parameters or {})
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._parameters:
+            raise IndexRangeError(
+                f"ParameterDict has no parameter {name!r}",
+                expected=", ".join(self._parameters) or None,
+            )
+        return self._parameters[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.register_parameter(name, _parameter(value))
+
+    def __delitem__(self, name: str) -> None:
+        delattr(self, name)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._parameters))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parameters
+
+    def __or__(self, other: ParameterDict) -> ParameterDict:
+        return ParameterDict([*self.items(), *other.items()])
+
+    def __ior__(self, other: ParameterDict) -> Self:
+        self.update(other.items())
+        return self
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return list(self._parameters)
+
+    def values(self) -> Iterable[Any]:
+        """The parameters."""
+        return list(self._parameters.values())
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Names and parameters."""
+        return list(self._parameters.items())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A parameter, or `default` if there is none of this name."""
+        return self._parameters.get(name, default)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """A parameter, which is `default` from now on if there was none of this name."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def update(
+        self, parameters: Mapping[str, Any] | ParameterDict | Iterable[tuple[str, Any]]
+    ) -> None:
+        """Add or replace parameters, given as a mapping or as pairs."""
+        if isinstance(parameters, (Mapping, ParameterDict)):
+            parameters = parameters.items()
+        for name, value in parameters:
+            self[name] = value
+
+    def pop(self, name: str) -> Any:
+        """Take out a parameter and return it."""
+        value = self[name]
+        del self[name]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take out the last parameter and return it with its name."""
+        name = list(self._parameters)[-1]
+        return name, self.pop(name)
+
+    def copy(self) -> ParameterDict:
+        """Another dictionary of the same parameters."""
+        return ParameterDict(self.items())
+
+    def clear(self) -> None:
+        """Take out all parameters."""
+        for name in self:
+            del self[name]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise ArgumentError("a ParameterDict holds parameters, it cannot be called")
+
+    def __repr__(self) -> str:
+        children = [f"({name}): {_described(p)}" for name, p in self.items()]
+        return tree(type(self).__name__, "", children)
+
+
+def _described(p: Parameter) -> str:
+    return f"Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
 
 
 def _parameter(value: Any) -> Parameter:
@@ -297,4 +410,4 @@ def _parameter(value: Any) -> Parameter:
         return value
     if isinstance(value, Tensor):
         return Parameter(value)
-    raise DTypeError("ParameterList holds parameters", got=type(value).__name__)
+    raise DTypeError("only parameters and tensors can be held here", got=type(value).__name__)

@@ -53,13 +53,19 @@ class Hooks:
 
     def __init__(self) -> None:
         self.before: dict[int, tuple[Hook, bool]] = {}
-        self.after: dict[int, tuple[Hook, bool]] = {}
+        self.after: dict[int, tuple[Hook, bool, bool]] = {}
         self.backward: dict[int, Hook] = {}
+        self.backward_pre: dict[int, Hook] = {}
+        self.saving: dict[int, Hook] = {}
+        self.saved: dict[int, Hook] = {}
+        self.loading: dict[int, Hook] = {}
+        self.loaded: dict[int, Hook] = {}
 
     def named(self) -> dict[str, Any]:
         """The hooks by when they run and their number."""
         moments: dict[str, dict[int, Any]] = {
             "before": self.before, "after": self.after, "backward": self.backward,
+            "backward_pre": self.backward_pre,
         }  # fmt: skip
         return {
             f"{moment} hook {number}": hook
@@ -78,14 +84,18 @@ class Hooks:
             changed = hook(module, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
-        watch = Watch(module, tuple(self.backward.values())) if self.backward else None
+        watch = Watch(module, self) if self.backward or self.backward_pre else None
         if watch is not None:
             args = watch.inputs(args)
-        result = module.forward(*args, **kwargs)
-        for hook, takes_kwargs in tuple(self.after.values()):
-            changed = (
-                hook(module, args, kwargs, result) if takes_kwargs else hook(module, args, result)
-            )
+        try:
+            result = module.forward(*args, **kwargs)
+        except Exception:
+            for hook, takes_kwargs, always in tuple(self.after.values()):
+                if always:
+                    hook(module, args, *([kwargs] if takes_kwargs else []), None)
+            raise
+        for hook, takes_kwargs, _ in tuple(self.after.values()):
+            changed = hook(module, args, *([kwargs] if takes_kwargs else []), result)
             if changed is not None:
                 result = changed
         return result if watch is None else watch.outputs(result)
@@ -105,6 +115,78 @@ def register(hooks: dict[int, Any], hook: Any, *, first: bool = False) -> Remova
     return handle
 
 
+class Hooked:
+    """The part of Module that registers hooks."""
+
+    _hooks: Hooks | None = None
+
+    def _own_hooks(self) -> Hooks:
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
+
+    def register_forward_pre_hook(
+        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before ``forward``; what it returns replaces `args`."""
+        return register(self._own_hooks().before, (hook, with_kwargs), first=prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Hook,
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after ``forward``; what it returns is the output.
+
+        With `always_call` also where ``forward`` raised, then with None as the output.
+
+        >>> layer = cr.nn.Linear(2, 3)
+        >>> handle = layer.register_forward_hook(lambda module, args, y: print(y.shape))
+        >>> y = layer(ones(5, 2))
+        (5, 3)
+        >>> handle.remove()
+        """
+        return register(self._own_hooks().after, (hook, with_kwargs, always_call), first=prepend)
+
+    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when backward has passed the module.
+
+        Both are tuples, with None where there is no gradient. What the hook returns replaces
+        `grad_input`.
+        """
+        return register(self._own_hooks().backward, hook, first=prepend)
+
+    register_backward_hook = register_full_backward_hook
+
+    def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_output)`` when backward reaches the module's outputs.
+
+        What it returns replaces `grad_output`.
+        """
+        return register(self._own_hooks().backward_pre, hook, first=prepend)
+
+    def register_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(module, prefix, keep_vars)`` before the module's state is read."""
+        return register(self._own_hooks().saving, hook)
+
+    def register_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(module, state_dict, prefix, local_metadata)``; it may change `state_dict`."""
+        return register(self._own_hooks().saved, hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs)`` before a state is loaded; it may change `state_dict`, a copy.
+        """
+        return register(self._own_hooks().loading, hook)
+
+    def register_load_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(module, incompatible_keys)`` after a state is loaded; it may change those."""
+        return register(self._own_hooks().loaded, hook)
+
+
 class Watch:
     """One call of a module with backward hooks: stands before its inputs and behind its outputs.
 
@@ -112,9 +194,10 @@ class Watch:
     hooks are called with both.
     """
 
-    def __init__(self, module: Module, hooks: tuple[Hook, ...]) -> None:
+    def __init__(self, module: Module, hooks: Hooks) -> None:
         self.module = module
-        self.hooks = hooks
+        self.hooks = tuple(hooks.backward.values())
+        self.pre_hooks = tuple(hooks.backward_pre.values())
         self.grad_output: Grads = ()
         self.grad_input: Grads = ()
         self.inputs_are_tracked = False
@@ -138,9 +221,13 @@ class Watch:
     def _enter(self, places: list[int], cts: Grads) -> Grads:
         """Backward reaches the outputs."""
         self.grad_output = _put(self.grad_output, places, cts)
+        for hook in self.pre_hooks:
+            changed = hook(self.module, self.grad_output)
+            if changed is not None:
+                self.grad_output = changed if isinstance(changed, tuple) else (changed,)
         if not self.inputs_are_tracked:
             self._call(self.grad_input)
-        return cts
+        return tuple(self.grad_output[i] for i in places)
 
     def _leave(self, places: list[int], cts: Grads) -> Grads:
         """Backward has passed the inputs."""

@@ -13,10 +13,13 @@ Hessian-free optimization".
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
+from ..core.apply import warn
 from ..core.aval import DType, Shape, describe
 from ..core.value import Value, recording
 from ..errors import ArgumentError, DTypeError, ShapeError
@@ -28,7 +31,8 @@ Draws: TypeAlias = np.ndarray[Any, DType]
 Mode: TypeAlias = Literal["fan_in", "fan_out"]
 
 _GAINS = {
-    "linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv_transpose1d": 1.0, "conv_transpose2d": 1.0,
+    "linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0, "conv_transpose3d": 1.0,
     "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75,
 }  # fmt: skip
 
@@ -69,6 +73,11 @@ def fans(shape: Shape) -> tuple[int, int]:
         raise ShapeError("fan in and fan out need weights of at least two axes", got=str(shape))
     kernel = math.prod(shape[2:])
     return shape[1] * kernel, shape[0] * kernel
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """``fans`` of a tensor's shape: PyTorch programs call it by this name."""
+    return fans(tensor.shape)
 
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: Any = None) -> T:
@@ -126,7 +135,7 @@ def eye_(tensor: T) -> T:
     _check(tensor, "eye_", floating=False)
     if tensor.ndim != 2:
         raise ShapeError("eye_ fills a matrix", got=describe(tensor))
-    return _fill(tensor, np.eye(*tensor.shape))
+    return _fill(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def dirac_(tensor: T, groups: int = 1) -> T:
@@ -242,6 +251,33 @@ def sparse_(tensor: T, sparsity: float, std: float = 0.01, generator: Any = None
     rank = _uniform(tensor.shape, 0.0, 1.0, generator).argsort(axis=0).argsort(axis=0)
     values[rank < math.ceil(sparsity * rows)] = 0
     return _fill(tensor, values)
+
+
+def _deprecated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the name without the underscore, which warns."""
+    name = function.__name__.removesuffix("_")
+
+    @wraps(function)
+    def old(*args: Any, **kwargs: Any) -> Any:
+        warn(f"nn.init.{name} is deprecated: use nn.init.{name}_", FutureWarning)
+        return function(*args, **kwargs)
+
+    old.__name__ = name
+    old.__doc__ = f"The deprecated name of ``{name}_``."
+    return old
+
+
+uniform = _deprecated(uniform_)
+normal = _deprecated(normal_)
+constant = _deprecated(constant_)
+eye = _deprecated(eye_)
+dirac = _deprecated(dirac_)
+xavier_uniform = _deprecated(xavier_uniform_)
+xavier_normal = _deprecated(xavier_normal_)
+kaiming_uniform = _deprecated(kaiming_uniform_)
+kaiming_normal = _deprecated(kaiming_normal_)
+orthogonal = _deprecated(orthogonal_)
+sparse = _deprecated(sparse_)
 
 
 def _known_fans(tensor: Tensor, name: str) -> tuple[int, int]:

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Self
 
-import numpy as np
-
+from ..core.observation import observation
 from ..core.value import Scope, Value, configuration, tape
 from ..creation import zeros_like
 from ..errors import ArgumentError, DTypeError
 from ..tensor import Tensor
 from . import state
-from .hooks import Hook, Hooks, RemovableHandle, register
-from .parameter import Parameter
+from .hooks import Hooked
+from .parameter import Buffer, Parameter
+from .placed import Placed
 from .state import LoadResult
 
 
-class Module:
+class Module(Hooked, Placed):
     """Base of all layers and networks.
 
     A subclass calls ``super().__init__()``, assigns its parameters and submodules to attributes and
@@ -49,7 +49,6 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _unsaved: set[str]
-    _hooks: Hooks | None = None
 
     def __init__(self) -> None:
         self.__dict__.update(
@@ -66,6 +65,8 @@ class Module:
         tape.scope = Scope(self, outer)
         if tape.graph is not None:
             tape.graph.visit(self)
+        if observation.by is not None:
+            args = observation.by.module_call(self, args, kwargs) or args
         try:
             if self._hooks is None:
                 return self.forward(*args, **kwargs)
@@ -91,6 +92,9 @@ class Module:
         elif isinstance(value, Module):
             self._make_room(name, "_modules")
             self.register_module(name, value)
+        elif isinstance(value, Buffer):
+            self._make_room(name, "_buffers")
+            self.register_buffer(name, value, value.persistent)
         elif (members := self._holder(name)) is None:
             if self.__dict__.get(name, _UNSET) is not value:
                 configuration.version += 1
@@ -265,30 +269,55 @@ class Module:
             raise AttributeError(f"{target!r} in {type(self).__name__} is not a parameter")
         return found
 
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer with a dotted name."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        found: Tensor = getattr(owner, name)
+        if name not in owner._buffers:
+            raise AttributeError(f"{target!r} in {type(self).__name__} is not a buffer")
+        return found
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put `module` in the place with a dotted name; with `strict`, only where one is."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if strict and name not in owner._modules:
+            raise AttributeError(f"{target!r} in {type(self).__name__} is not a module")
+        owner._make_room(name, "_modules")
+        owner.register_module(name, module)
+
     # State ----------------------------------------------------------------------------------------
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+    def state_dict(
+        self,
+        destination: dict[str, Tensor] | None = None,
+        prefix: str = "",
+        keep_vars: bool = False,
+    ) -> dict[str, Tensor]:
         """A snapshot of all parameters and persistent buffers, under dotted names.
 
         Training on does not change it. A shared parameter appears under each of its names. With
-        `keep_vars` the tensors themselves are returned instead of copies.
+        `keep_vars` the tensors themselves are returned instead of copies. To change a copy in place
+        is an error while the module lives, for it would change nothing: use ``load_state_dict``. A
+        `destination` is added to, and returned.
 
         >>> list(cr.nn.Linear(3, 2).state_dict())
         ['weight', 'bias']
         """
-        return {
-            name: value if keep_vars else Tensor(value)
-            for name, value in state.entries(self, prefix)
-        }
+        return state.saved(self, {} if destination is None else destination, prefix, keep_vars)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> LoadResult:
         """Copy the values of `state_dict` (tensors or arrays) into the parameters and buffers.
 
-        Nothing is changed unless everything fits. Returns the missing and the unexpected keys.
+        Nothing is changed unless everything fits. With `assign` they take the dtypes of the given
+        ones too. Returns the missing and the unexpected keys.
 
         Raises StateError if shapes differ, or if names do and `strict` is True.
         """
-        return state.load(self, state_dict, strict)
+        return state.load(self, state_dict, strict, assign)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set them to zero."""
@@ -322,36 +351,6 @@ class Module:
         fn(self)
         return self
 
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert floating-point parameters and buffers to a dtype; a device must be the CPU.
-
-        >>> cr.nn.Linear(2, 2).to(np.float64).weight.dtype
-        dtype('float64')
-        """
-        dtype = state.target_dtype(args, kwargs)
-        return self if dtype is None else self.type(dtype)
-
-    def type(self, dtype: Any) -> Self:
-        """Convert floating-point parameters and buffers to `dtype`."""
-        state.convert(chain(self.parameters(), self.buffers()), dtype)
-        return self
-
-    def float(self) -> Self:
-        """Convert to float32."""
-        return self.type(np.float32)
-
-    def double(self) -> Self:
-        """Convert to float64."""
-        return self.type(np.float64)
-
-    def half(self) -> Self:
-        """Convert to float16."""
-        return self.type(np.float16)
-
-    def cpu(self) -> Self:
-        """This module: everything is on the CPU."""
-        return self
-
     def configuration(self) -> dict[str, Any]:
         """What a compiled function that calls this module depends on, besides tensors' numbers.
 
@@ -368,50 +367,20 @@ class Module:
             found |= {_join(path, name): value for name, value in own.items()}
         return found
 
-    # Hooks ----------------------------------------------------------------------------------------
-
-    def _own_hooks(self) -> Hooks:
-        if self._hooks is None:
-            self._hooks = Hooks()
-        return self._hooks
-
-    def register_forward_pre_hook(
-        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Call ``hook(module, args)`` before ``forward``; what it returns replaces `args`."""
-        return register(self._own_hooks().before, (hook, with_kwargs), first=prepend)
-
-    def register_forward_hook(
-        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Call ``hook(module, args, output)`` after ``forward``; what it returns is the output.
-
-        >>> layer = cr.nn.Linear(2, 3)
-        >>> handle = layer.register_forward_hook(lambda module, args, y: print(y.shape))
-        >>> y = layer(ones(5, 2))
-        (5, 3)
-        >>> handle.remove()
-        """
-        return register(self._own_hooks().after, (hook, with_kwargs), first=prepend)
-
-    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
-        """Call ``hook(module, grad_input, grad_output)`` when backward has passed the module.
-
-        Both are tuples, with None where there is no gradient. What the hook returns replaces
-        `grad_input`.
-        """
-        return register(self._own_hooks().backward, hook, first=prepend)
-
     # Display --------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """What to show between the parentheses of the module's line."""
         return ""
 
+    def _get_name(self) -> str:
+        """How the module calls itself; PyTorch programs override it."""
+        return type(self).__name__
+
     def __repr__(self) -> str:
         extra = self.extra_repr()
         children = [f"({name}): {module!r}" for name, module in self._modules.items()]
-        return tree(type(self).__name__, extra, children)
+        return tree(self._get_name(), extra, children)
 
 
 _UNSET = object()

@@ -12,7 +12,7 @@ from ..core.value import Value, make_leaf
 from ..creation import allocate
 from ..errors import DTypeError
 from ..tensor import Tensor
-from .state import target_dtype
+from .state import replace, target_dtype
 
 
 class Parameter(Tensor):
@@ -56,6 +56,46 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class UninitializedParameter(Parameter):
+    """A parameter of a lazy layer, which has no shape yet: ``materialize`` gives it one."""
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(blank(0, dtype=dtype, device=device), requires_grad)
+
+    def materialize(self, shape: tuple[int, ...], device: Any = None, dtype: Any = None) -> None:
+        """Become a Parameter of zeros of this shape."""
+        chosen = target_dtype((), {"dtype": dtype, "device": device}) or self.dtype
+        replace(self, allocate(np.zeros, tuple(shape), chosen))
+        self.__class__ = Parameter  # type: ignore[assignment]  # no longer lazy
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class Buffer(Tensor):
+    """A tensor that a Module lists among its buffers once it is assigned to an attribute.
+
+    With ``persistent=False`` it stays out of ``state_dict``.
+    """
+
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        super().__init__(np.empty(0, config.get_default_dtype()) if data is None else data)
+        self.persistent = persistent
+
+
+class UninitializedBuffer(Buffer):
+    """A buffer of a lazy layer, which has no shape yet: ``materialize`` gives it one."""
+
+    def __init__(self, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(blank(0, dtype=dtype, device=device).detach())
+
+    def materialize(self, shape: tuple[int, ...], device: Any = None, dtype: Any = None) -> None:
+        """Become a Buffer of zeros of this shape."""
+        chosen = target_dtype((), {"dtype": dtype, "device": device}) or self.dtype
+        replace(self, allocate(np.zeros, tuple(shape), chosen))
+        self.__class__ = Buffer  # type: ignore[assignment]  # no longer lazy
 
 
 def blank(*shape: int, dtype: Any = None, device: Any = None) -> Parameter:

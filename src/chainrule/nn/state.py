@@ -10,9 +10,9 @@ import numpy as np
 from ..core.aval import DType, describe
 from ..core.value import Value
 from ..errors import ArgumentError, DTypeError, StateError
+from ..tensor import Tensor, View
 
 if TYPE_CHECKING:
-    from ..tensor import Tensor
     from .module import Module
 
 
@@ -23,34 +23,68 @@ class LoadResult(NamedTuple):
     unexpected_keys: list[str]
 
 
-def entries(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Parameters and persistent buffers with dotted names, shared ones under each name."""
-    for path, owner in module.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
-        start = path + "." if path else ""
-        for name, parameter in owner._parameters.items():
-            if parameter is not None:
-                yield start + name, parameter
-        for name, buffer in owner._buffers.items():
-            if buffer is not None and name not in owner._unsaved:
-                yield start + name, buffer
+def saved(
+    module: Module, destination: dict[str, Tensor], prefix: str, keep_vars: bool
+) -> dict[str, Tensor]:
+    """`destination` with the state of `module` and of all below it, each between its hooks."""
+    hooks = module._hooks
+    for hook in () if hooks is None else tuple(hooks.saving.values()):
+        hook(module, prefix, keep_vars)
+    for name, value in _own(module):
+        destination[prefix + name] = value if keep_vars else View.of(value, value.array.copy())
+    for name, child in module._modules.items():
+        if child is not None:
+            child.state_dict(destination, f"{prefix}{name}.", keep_vars)
+    for hook in () if hooks is None else tuple(hooks.saved.values()):
+        hook(module, destination, prefix, {})
+    return destination
 
 
-def load(module: Module, given: Mapping[str, Any], strict: bool) -> LoadResult:
+def _own(module: Module) -> Iterator[tuple[str, Tensor]]:
+    """The parameters and persistent buffers of this one module."""
+    for name, parameter in module._parameters.items():
+        if parameter is not None:
+            yield name, parameter
+    for name, buffer in module._buffers.items():
+        if buffer is not None and name not in module._unsaved:
+            yield name, buffer
+
+
+def load(module: Module, given: Mapping[str, Any], strict: bool, assign: bool) -> LoadResult:
     """Replace the values of all entries, or raise StateError and change nothing."""
     if not isinstance(given, Mapping):
         raise StateError(
             f"{type(module).__name__} loads a dictionary of tensors", got=type(given).__name__
         )
-    wanted = dict(entries(module))
-    missing = [name for name in wanted if name not in given]
-    unexpected = [name for name in given if name not in wanted]
+    given = dict(given)
+    owners = list(module.named_modules(remove_duplicate=False))
+    wanted: dict[str, Tensor] = {}
+    for path, owner in owners:
+        start = path + "." if path else ""
+        for hook in () if owner._hooks is None else tuple(owner._hooks.loading.values()):
+            hook(owner, given, start, {}, strict, [], [], [])
+        wanted |= {start + name: value for name, value in _own(owner)}
+    result = LoadResult(
+        [name for name in wanted if name not in given],
+        [name for name in given if name not in wanted],
+    )
+    for _, owner in owners:
+        for hook in () if owner._hooks is None else tuple(owner._hooks.loaded.values()):
+            hook(owner, result)
     arrays = {name: _array(name, given[name]) for name in wanted if name in given}
     misfits = [name for name, array in arrays.items() if array.shape != wanted[name].shape]
-    if misfits or (strict and (missing or unexpected)):
-        raise _mismatch(module, wanted, arrays, missing, unexpected, misfits)
+    if misfits or (strict and (result.missing_keys or result.unexpected_keys)):
+        raise _mismatch(module, wanted, arrays, result, misfits)
     for name, array in arrays.items():
-        wanted[name].array = array.astype(wanted[name].dtype)
-    return LoadResult(missing, unexpected)
+        replace(wanted[name], array.copy() if assign else array.astype(wanted[name].dtype))
+    return result
+
+
+def replace(cell: Tensor, array: np.ndarray[Any, DType]) -> None:
+    """Give a parameter or buffer another array, of any shape and dtype."""
+    cell.array = array
+    if cell.node is not None:
+        cell.node.shape, cell.node.dtype = array.shape, array.dtype
 
 
 def _array(name: str, value: Any) -> np.ndarray[Any, DType]:
@@ -64,11 +98,11 @@ def _mismatch(
     module: Module,
     wanted: Mapping[str, Any],
     arrays: Mapping[str, Any],
-    missing: Sequence[str],
-    unexpected: Sequence[str],
+    result: LoadResult,
     misfits: Sequence[str],
 ) -> StateError:
     """One error that names everything that does not fit."""
+    missing, unexpected = result
     wrong = []
     if missing:
         wrong.append(f"missing {_some(missing)}")
@@ -131,8 +165,6 @@ def convert(tensors: Iterable[Tensor], dtype: Any) -> None:
     for t in tensors:
         if t.dtype.kind != "f" or t.dtype == to:
             continue
-        t.array = t.array.astype(to)
-        if t.node is not None:
-            t.node.dtype = to
+        replace(t, t.array.astype(to))
         if t._grad is not None:
             t._grad = type(t._grad).wrap(t._grad.array.astype(to))

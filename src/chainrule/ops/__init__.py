@@ -1,12 +1,34 @@
 """Operations: an op and its public function, side by side, one family a file."""
 
-from .activations import elu, gelu, leaky_relu, logsigmoid, silu, softplus
+from . import (
+    activations,
+    aliases,
+    arranging,
+    bins,
+    derived,
+    floating,
+    hyperbolic,
+    matrix_products,
+    parts,
+    piecewise,
+    replacing,
+    scans,
+    scattered,
+    sets,
+    shuffling,
+    statistics,
+    variates,
+)
+from .activations import *  # noqa: F403
 from .adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
     adaptive_max_pool1d,
     adaptive_max_pool2d,
+    adaptive_max_pool3d,
 )
+from .aliases import *  # noqa: F403
 from .arithmetic import (
     abs,
     add,
@@ -21,8 +43,24 @@ from .arithmetic import (
     square,
     sub,
 )
-from .average_pooling import avg_pool1d, avg_pool2d
-from .bitwise import bitwise_and, bitwise_not, bitwise_or, bitwise_xor
+from .arranging import *  # noqa: F403
+from .attention import scaled_dot_product_attention
+from .average_pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+)
+from .bins import *  # noqa: F403
+from .bitwise import (
+    bitwise_and,
+    bitwise_left_shift,
+    bitwise_not,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+    gcd,
+    lcm,
+)
 from .comparison import (
     ceil,
     eq,
@@ -45,8 +83,16 @@ from .comparison import (
     trunc,
 )
 from .contract import dot, linear, matmul
-from .convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
-from .diagonals import diag, diagonal, nonzero, tril, triu
+from .convolve import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from .derived import *  # noqa: F403
+from .diagonals import diag, diagonal, tril, triu
 from .einstein import einsum, outer, tensordot
 from .elementwise import (
     acos,
@@ -72,11 +118,59 @@ from .elementwise import (
     tan,
     tanh,
 )
-from .indexing import index, index_add, index_select, index_update, take
+from .floating import *  # noqa: F403
+from .grids import (
+    grid_sampler,
+    grid_sampler_2d,
+    grid_sampler_3d,
+)
+from .hyperbolic import *  # noqa: F403
+from .indexing import index, index_update, take
 from .joining import chunk, concatenate, split, stack, tile, unbind
-from .lookup import embedding, gather, one_hot, scatter_add, take_along_dim
+from .linalg import (
+    chain_matmul,
+    cholesky_inverse,
+    cholesky_solve,
+    det,
+    geqrf,
+    inverse,
+    logdet,
+    lu_unpack,
+    matrix_exp,
+    matrix_power,
+    norm,
+    orgqr,
+    ormqr,
+    pinverse,
+    slogdet,
+    triangular_solve,
+    vecdot,
+)
+from .linalg import (
+    older_cholesky as cholesky,
+)
+from .linalg import (
+    older_cross as cross,
+)
+from .linalg import (
+    older_lu as lu,
+)
+from .linalg import (
+    older_lu_solve as lu_solve,
+)
+from .linalg import (
+    older_qr as qr,
+)
+from .linalg import (
+    older_svd as svd,
+)
+from .linalg import (
+    older_vander as vander,
+)
+from .lookup import embedding, gather, one_hot, scatter_add
 from .losses import binary_cross_entropy_with_logits, cross_entropy, nll_loss
-from .moments import norm, std, var
+from .matrix_products import *  # noqa: F403
+from .moments import std, var
 from .movement import (
     broadcast_to,
     cast,
@@ -91,19 +185,28 @@ from .movement import (
     unflatten,
     unsqueeze,
 )
-from .normalization import batch_norm, batch_norm_stats, layer_norm
+from .normalization import (
+    batch_norm,
+    batch_norm_stats,
+    group_norm,
+    layer_norm,
+)
 from .ordering import argmax, argmin, argsort, cumsum, sort, topk
-from .pooling import max_pool1d, max_pool2d
+from .parts import *  # noqa: F403
+from .piecewise import *  # noqa: F403
+from .pooling import (
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from .probabilities import log_softmax, softmax
 from .products import prod
 from .random import (
     Generator,
-    bernoulli,
     default_generator,
     dropout,
     feature_dropout,
     manual_seed,
-    normal,
     permutation,
     rand,
     randint,
@@ -112,177 +215,81 @@ from .random import (
 )
 from .recurrent import gru, lstm, rnn
 from .reduce import all, amax, amin, any, logsumexp, max, mean, min, sum, sum_to
-from .selection import clip, maximum, minimum, where
-from .slicing import flip, pad, pad_mode, roll, slice_
+from .replacing import *  # noqa: F403
+from .scans import *  # noqa: F403
+from .scattered import *  # noqa: F403
+from .selection import clip, maximum, minimum
+from .sets import *  # noqa: F403
+from .shuffling import *  # noqa: F403
+from .slicing import (
+    constant_pad_nd,
+    flip,
+    pad,
+    pad_mode,
+    roll,
+    slice_,
+)
+from .special import (
+    digamma,
+    erfinv,
+    i0,
+    igamma,
+    igammac,
+    lgamma,
+    logit,
+    mvlgamma,
+    polygamma,
+    sinc,
+    xlogy,
+)
+from .statistics import *  # noqa: F403
+from .variates import *  # noqa: F403
 from .window import fold, unfold
 
 __all__ = [
-    "Generator",
-    "abs",
-    "acos",
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "add",
-    "all",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
-    "argsort",
-    "asin",
-    "atan",
-    "atan2",
-    "avg_pool1d",
-    "avg_pool2d",
-    "batch_norm",
-    "batch_norm_stats",
-    "bernoulli",
-    "binary_cross_entropy_with_logits",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "broadcast_to",
-    "cast",
-    "ceil",
-    "chunk",
-    "clip",
-    "concatenate",
-    "conv1d",
-    "conv2d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "cos",
-    "cosh",
-    "cross_entropy",
-    "cumsum",
-    "default_generator",
-    "diag",
-    "diagonal",
-    "div",
-    "dot",
-    "dropout",
-    "einsum",
-    "elu",
-    "embedding",
-    "eq",
-    "erf",
-    "erfc",
-    "exp",
-    "expand",
-    "expm1",
-    "feature_dropout",
-    "flatten",
-    "flip",
-    "floor",
-    "floor_divide",
-    "fold",
-    "gather",
-    "ge",
-    "gelu",
-    "gru",
-    "gt",
-    "hypot",
-    "identity",
-    "index",
-    "index_add",
-    "index_select",
-    "index_update",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "layer_norm",
-    "le",
-    "leaky_relu",
-    "linear",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "log_softmax",
-    "logaddexp",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "logsigmoid",
-    "logsumexp",
-    "lstm",
-    "lt",
-    "manual_seed",
-    "matmul",
-    "max",
-    "max_pool1d",
-    "max_pool2d",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "movedim",
-    "mul",
-    "ne",
-    "neg",
-    "nll_loss",
-    "nonzero",
-    "norm",
-    "normal",
-    "one_hot",
-    "outer",
-    "pad",
-    "pad_mode",
-    "permutation",
-    "permute",
-    "pow",
-    "prod",
-    "rand",
-    "randint",
-    "randn",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "reshape",
-    "rnn",
-    "roll",
-    "round",
-    "rsqrt",
-    "scatter_add",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "sinh",
-    "slice_",
-    "softmax",
-    "softplus",
-    "sort",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "std",
-    "sub",
-    "sum",
-    "sum_to",
-    "take",
-    "take_along_dim",
-    "tan",
-    "tanh",
-    "tensordot",
-    "tile",
-    "topk",
-    "transpose",
-    "tril",
-    "triu",
-    "trunc",
-    "unbind",
-    "unflatten",
-    "unfold",
-    "uniform",
-    "unsqueeze",
-    "var",
-    "where",
+    "Generator", "abs", "acos", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
+    "add", "all", "amax", "amin", "any", "argmax", "argmin", "argsort", "asin", "atan",
+    "atan2", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "batch_norm_stats",
+    "binary_cross_entropy_with_logits", "bitwise_and", "bitwise_left_shift", "bitwise_not",
+    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_to", "cast", "ceil",
+    "chain_matmul", "cholesky", "cholesky_inverse", "cholesky_solve", "chunk", "clip",
+    "concatenate", "constant_pad_nd", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "cos", "cosh", "cross", "cross_entropy", "cumsum",
+    "default_generator", "det", "diag", "diagonal", "digamma", "div", "dot", "dropout",
+    "einsum", "embedding", "eq", "erf", "erfc", "erfinv", "exp", "expand", "expm1",
+    "feature_dropout", "flatten", "flip", "floor", "floor_divide", "fold", "gather", "gcd",
+    "ge", "geqrf", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "group_norm", "gru",
+    "gt", "hypot", "i0", "identity", "igamma", "igammac", "index", "index_update", "inverse",
+    "isfinite", "isinf", "isnan", "layer_norm", "lcm", "le", "lgamma", "linear", "log",
+    "log1p", "log2", "log10", "log_softmax", "logaddexp", "logdet", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logit", "logsumexp", "lstm", "lt", "lu",
+    "lu_solve", "lu_unpack", "manual_seed", "matmul", "matrix_exp", "matrix_power", "max",
+    "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean", "min", "minimum", "movedim",
+    "mul", "mvlgamma", "ne", "neg", "nll_loss", "norm", "one_hot", "orgqr", "ormqr", "outer",
+    "pad", "pad_mode", "permutation", "permute", "pinverse", "polygamma", "pow", "prod", "qr",
+    "rand", "randint", "randn", "reciprocal", "relu", "remainder", "reshape", "rnn", "roll",
+    "round", "rsqrt", "scaled_dot_product_attention", "scatter_add", "sigmoid", "sign", "sin",
+    "sinc", "sinh", "slice_", "slogdet", "softmax", "sort", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "sub", "sum", "sum_to", "svd", "take", "tan", "tanh",
+    "tensordot", "tile", "topk", "transpose", "triangular_solve", "tril", "triu", "trunc",
+    "unbind", "unflatten", "unfold", "uniform", "unsqueeze", "vander", "var", "vecdot",
+    "xlogy",
 ]  # fmt: skip
+__all__ += activations.__all__
+__all__ += aliases.__all__
+__all__ += bins.__all__
+__all__ += derived.__all__
+__all__ += floating.__all__
+__all__ += hyperbolic.__all__
+__all__ += piecewise.__all__
+__all__ += scans.__all__
+__all__ += sets.__all__
+__all__ += statistics.__all__
+__all__ += variates.__all__
+__all__ += arranging.__all__
+__all__ += parts.__all__
+__all__ += replacing.__all__
+__all__ += scattered.__all__
+__all__ += matrix_products.__all__
+__all__ += shuffling.__all__

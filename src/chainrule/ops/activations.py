@@ -12,14 +12,20 @@ from ..core.apply import apply
 from ..core.aval import Data
 from ..core.families import Unary
 from ..core.sampling import Sample, distinct, floats
-from ..errors import ArgumentError
-from . import arithmetic, elementwise, error_function, movement
+from ..errors import ArgumentError, ShapeError
+from . import arithmetic, elementwise, error_function, joining, movement, probabilities, reduce
 
 V = TypeVar("V")
+
+__all__ = [
+    "celu", "elu", "gelu", "glu", "leaky_relu", "logsigmoid", "mish", "selu", "silu", "softmin",
+    "softplus", "softsign",
+]  # fmt: skip
 
 _SQRT_HALF = math.sqrt(0.5)
 _NORMAL_DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 _TANH_SCALE, _TANH_CUBIC = math.sqrt(2.0 / math.pi), 0.044715
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (2, 3), (0,), (2, 1, 3))
 
 
@@ -171,7 +177,25 @@ class GeluTanh(_Activation):
         return (t + 1.0) * 0.5 + (1.0 - t * t) * du * (x * 0.5)
 
 
+class Mish(_Activation):
+    """y = x tanh(log(1 + eˣ));  dy/dx = t + x (1 - t²) sigmoid(x) with t the tangent."""
+
+    expr = "{0} * tanh(maximum({0}, 0) + log1p(exp(-abs({0}))))"
+    math = (
+        "tanh(log1p(exp({0}))) + {0} * (1 - tanh(log1p(exp({0})))**2) / (1 + exp(-{0}))",
+    )  # fmt: skip
+
+    def forward(self, *xs: Any) -> Any:
+        x = xs[0]
+        return x * np.tanh(np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))))
+
+    def slope(self, x: Data, y: Data) -> Data:
+        t = elementwise.tanh(softplus(x))
+        return t + x * (1.0 - t * t) * elementwise.sigmoid(x)
+
+
 LOGSIGMOID, SILU, GELU, GELU_TANH = Logsigmoid(), Silu(), Gelu(), GeluTanh()
+MISH = Mish()
 
 
 def _step(x: Data, above: Data, otherwise: Data) -> Data:
@@ -245,3 +269,59 @@ def gelu(x: V, approximate: str = "none") -> V:
             got=repr(approximate),
         )
     return apply(GELU if approximate == "none" else GELU_TANH, x)
+
+
+def mish(input: V) -> V:
+    """x tanh(softplus(x)).  dy/dx = t + x (1 - t²) sigmoid(x) with t = tanh(softplus(x)).
+
+    Source: D. Misra, Mish: a self regularized non-monotonic activation function, 2019, equation 1.
+    """
+    return apply(MISH, input)
+
+
+def celu(input: V, alpha: float = 1.0) -> V:
+    """x where x > 0, else alpha (e^(x/alpha) - 1), smooth for every alpha.
+
+    Source: J. T. Barron, Continuously differentiable exponential linear units, 2017. Raises
+    ArgumentError if `alpha` is zero.
+    """
+    if alpha == 0:
+        raise ArgumentError("celu needs a nonzero alpha", got="alpha=0")
+    x: Any = reduce.as_float(input)
+    below = elementwise.expm1(arithmetic.where(arithmetic.gt(x, 0), 0.0, x) / alpha) * alpha
+    y: V = arithmetic.where(arithmetic.gt(x, 0), x, below)
+    return y
+
+
+def selu(input: V) -> V:
+    """s x where x > 0, else s a (eˣ - 1), with s = 1.0507… and a = 1.6733….
+
+    Source: G. Klambauer et al., Self-normalizing neural networks, 2017, equation 2.
+    """
+    scaled: Any = elu(input, _SELU_ALPHA)
+    return scaled * _SELU_SCALE  # type: ignore[no-any-return]  # of the type of x
+
+
+def glu(input: Any, dim: int = -1) -> Any:
+    """a sigmoid(b), a and b the halves along `dim`. Raises ShapeError for an odd size.
+
+    Source: Y. N. Dauphin et al., Language modeling with gated convolutional networks, 2017.
+    """
+    axis = reduce.axis_of(input, dim)
+    size = input.shape[axis] if input.shape else 1
+    if size % 2:
+        raise ShapeError("glu needs an even size along dim", got=f"{size} along dim={dim}")
+    a, b = joining.split(input, size // 2, axis) if size else (input, input)
+    return a * elementwise.sigmoid(b)
+
+
+def softsign(input: V) -> V:
+    """x / (1 + |x|).  dy/dx = 1 / (1 + |x|)²."""
+    x: Any = reduce.as_float(input)
+    return x / (arithmetic.abs(x) + 1.0)  # type: ignore[no-any-return]  # of the type of x
+
+
+def softmin(input: V, dim: int = -1) -> V:
+    """softmax(-x) along `dim`."""
+    negated: Any = input
+    return probabilities.softmax(-negated, dim)  # type: ignore[no-any-return]  # of the type of x

@@ -6,7 +6,7 @@ Window i of m along an axis of n elements holds elements ⌊i n/m⌋ to ⌈(i+1)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,6 +31,7 @@ def _bins(n: int, m: int) -> list[slice]:
 class AdaptiveArgMax(Constant):
     """Row-major position, in the last axes, of the first largest element, or NaN, of a window."""
 
+    batching = ()
     out: Shape
 
     def infer(self, *xs: Any) -> Aval:
@@ -111,6 +112,11 @@ def adaptive_avg_pool2d(x: V, output_size: OutputSize) -> V:
     return _means(x, _target(x, output_size, 2))
 
 
+def adaptive_avg_pool3d(x: V, output_size: OutputSize) -> V:
+    """The mean of each window along the last three axes; see ``adaptive_avg_pool2d``."""
+    return _means(x, _target(x, output_size, 3))
+
+
 def adaptive_max_pool1d(x: V, output_size: OutputSize, return_indices: bool = False) -> Any:
     """The largest element of each of `output_size` windows along the last axis.
 
@@ -130,6 +136,11 @@ def adaptive_max_pool2d(x: V, output_size: OutputSize, return_indices: bool = Fa
     tensor([[[3., 4.]]])
     """
     return _maxima(x, _target(x, output_size, 2), return_indices)
+
+
+def adaptive_max_pool3d(x: V, output_size: OutputSize, return_indices: bool = False) -> Any:
+    """The largest element of each window along the last three axes; see ``adaptive_max_pool2d``."""
+    return _maxima(x, _target(x, output_size, 3), return_indices)
 
 
 def _target(x: Any, output_size: OutputSize, rank: int) -> Shape:
@@ -157,11 +168,18 @@ def _means(x: V, out: Shape) -> V:
     size = shape[len(shape) - rank :]
     if all(m and n % m == 0 for n, m in zip(size, out, strict=True)):
         kernel = tuple(n // m for n, m in zip(size, out, strict=True))
-        pool = average_pooling.avg_pool1d if rank == 1 else average_pooling.avg_pool2d
-        return pool(x, kernel)
+        pooled: V = _POOLS[rank - 1](x, kernel)
+        return pooled
     for axis, m in enumerate(out, len(shape) - rank):
         x = _means_along(x, axis, m)
     return x
+
+
+_POOLS: tuple[Callable[..., Any], ...] = (
+    average_pooling.avg_pool1d,
+    average_pooling.avg_pool2d,
+    average_pooling.avg_pool3d,
+)
 
 
 def _means_along(x: V, axis: int, m: int) -> V:

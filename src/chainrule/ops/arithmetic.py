@@ -15,10 +15,10 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..core.apply import apply
-from ..core.aval import SCALARS, Aval, Data
+from ..core.aval import SCALARS, Aval, Data, result_dtype
 from ..core.families import Elementwise, Unary
 from ..core.op import BOTH, CROSS, INPUTS, NOTHING, OUTPUT, Active, Cotangents, Needs
-from ..errors import DTypeError
+from ..errors import ArgumentError, DTypeError
 from . import elementwise
 from .comparison import (
     ceil,
@@ -272,18 +272,22 @@ SQUARE, RECIPROCAL, ABS, REMAINDER = Square(), Reciprocal(), Abs(), Remainder()
 LOGADDEXP, HYPOT = Logaddexp(), Hypot()
 
 
-def add(a: V, b: Any) -> V:
-    """a + b, elementwise.  ∂/∂a = ∂/∂b = 1.
+def add(a: V, b: Any, *, alpha: float = 1) -> V:
+    """a + alpha b, elementwise.  ∂/∂a = 1, ∂/∂b = alpha.
 
     >>> add(tensor([1.0, 2.0]), 1.0)
     tensor([2., 3.])
     """
-    return apply(ADD, a, b)
+    return apply(ADD, a, _scaled(b, alpha))
 
 
-def sub(a: V, b: Any) -> V:
-    """a - b, elementwise.  ∂/∂a = 1, ∂/∂b = -1. Raises DTypeError for two truth values."""
-    return apply(SUB, a, b)
+def sub(a: V, b: Any, *, alpha: float = 1) -> V:
+    """a - alpha b, elementwise.  ∂/∂a = 1, ∂/∂b = -alpha. DTypeError for two truth values."""
+    return apply(SUB, a, _scaled(b, alpha))
+
+
+def _scaled(b: Any, alpha: float) -> Any:
+    return b if alpha == 1 and alpha is not True else apply(MUL, b, alpha)
 
 
 def mul(a: V, b: Any) -> V:
@@ -291,15 +295,28 @@ def mul(a: V, b: Any) -> V:
     return apply(MUL, a, b)
 
 
-def div(a: V, b: Any) -> V:
+def div(a: V, b: Any, *, rounding_mode: str | None = None) -> V:
     """a / b, elementwise; integers become the default float.  ∂/∂a = 1/b, ∂/∂b = -a/b².
 
-    x/0 is ±inf and 0/0 NaN, as IEEE 754 has it.
+    x/0 is ±inf and 0/0 NaN, as IEEE 754 has it. With `rounding_mode` "floor" or "trunc" it is
+    rounded down or toward zero, integers stay integers, and it is flat. Raises ArgumentError for
+    another mode.
 
     >>> div(tensor([1, 3]), 2)
     tensor([0.5000, 1.5000])
     """
-    return apply(DIV, a, b)
+    if rounding_mode is None:
+        return apply(DIV, a, b)
+    if rounding_mode == "floor":
+        return floor_divide(a, b)
+    if rounding_mode != "trunc":
+        raise ArgumentError(
+            "no such rounding", expected="None, 'floor' or 'trunc'", got=repr(rounding_mode)
+        )
+    if result_dtype((a, b)).kind == "f":
+        return trunc(apply(DIV, a, b))
+    down = floor_divide(a, b)
+    return add(down, logical_and(lt(down, 0), ne(apply(REMAINDER, a, b), 0)))
 
 
 def neg(x: V) -> V:

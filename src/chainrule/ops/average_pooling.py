@@ -29,6 +29,7 @@ class AveragePool(Linear):
     replaces the count.
     """
 
+    batching = ()
     window: Window
     counted: tuple[tuple[int, int], ...]
     divisor: int = 0
@@ -89,6 +90,7 @@ class AveragePool(Linear):
 class AverageSpread(Linear):
     """x̄[s·p + d·t - lo] += ȳ[p] / (how many taps count): the transpose of AveragePool."""
 
+    batching = ()
     window: Window
     counted: tuple[tuple[int, int], ...]
     divisor: int
@@ -243,6 +245,20 @@ def avg_pool2d(
     tensor([[[2.5000]]])
     """
     w = window.pooling_window(x, kernel_size, stride, padding, 1, ceil_mode, 2, "avg_pool2d")
+    return _average(x, w, padding, count_include_pad, divisor_override)
+
+
+def avg_pool3d(
+    x: V,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> V:
+    """The mean of each window of the last three axes; see ``avg_pool2d``."""
+    w = window.pooling_window(x, kernel_size, stride, padding, 1, ceil_mode, 3, "avg_pool3d")
     return _average(x, w, padding, count_include_pad, divisor_override)
 
 

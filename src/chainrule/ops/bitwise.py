@@ -1,4 +1,4 @@
-"""Bitwise logic of integers, and logic of truth values: what ``& | ^ ~`` compute.
+"""Functions of integers: bitwise logic, what ``& | ^ ~`` compute, shifts and common divisors.
 
 The bits of negative integers are those of two's complement. Floats have none: DTypeError.
 """
@@ -87,6 +87,55 @@ class BitwiseNot(_Bitwise):
         return bitwise_xor(x, True if x.dtype.kind == "b" else -1)
 
 
+class _Integers(_Bitwise, abstract=True):
+    """A function of two integers; NumPy computes it in compiled steps too."""
+
+    def infer(self, *xs: Any) -> Aval:
+        out = super().infer(*xs)
+        if out.dtype.kind == "b":
+            raise DTypeError(f"{self.name} takes integers", got="booleans")
+        return out
+
+    def lower(self, k: Any, *xs: Any) -> Any:
+        return None
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for sample in super(_Bitwise, cls).samples():
+            a, b = (draw._replace(kind="int") for draw in sample.inputs)
+            yield Sample(sample.op, (a, b._replace(low=0)))
+
+
+class BitwiseLeftShift(_Integers):
+    """a 2ᵇ, without the bits that leave the integer."""
+
+    expr = "{0} * 2 ** {1}"
+    forward: ClassVar[Any] = np.left_shift
+
+
+class BitwiseRightShift(_Integers):
+    """a / 2ᵇ, rounded down."""
+
+    expr = "floor({0} / 2 ** {1})"
+    forward: ClassVar[Any] = np.right_shift
+
+
+class Gcd(_Integers, name="gcd"):
+    """The greatest integer that divides both; 0 of two zeros."""
+
+    expr = "gcd({0}, {1})"
+    forward: ClassVar[Any] = np.gcd
+
+
+class Lcm(_Integers, name="lcm"):
+    """The least positive integer that both divide; 0 with a zero."""
+
+    expr = "lcm({0}, {1})"
+    forward: ClassVar[Any] = np.lcm
+
+
+BITWISE_LEFT_SHIFT, BITWISE_RIGHT_SHIFT = BitwiseLeftShift(), BitwiseRightShift()
+GCD, LCM = Gcd(), Lcm()
 BITWISE_AND, BITWISE_OR, BITWISE_XOR = BitwiseAnd(), BitwiseOr(), BitwiseXor()
 BITWISE_NOT = BitwiseNot()
 
@@ -125,3 +174,31 @@ def bitwise_not(x: V) -> V:
     tensor([-2, -3])
     """
     return apply(BITWISE_NOT, x)
+
+
+def bitwise_left_shift(a: Any, b: Any) -> Any:
+    """a 2ᵇ of integers, without the bits that leave them. Raises DTypeError for other numbers.
+
+    >>> bitwise_left_shift(tensor([1, 3]), 2)
+    tensor([ 4, 12])
+    """
+    return apply(BITWISE_LEFT_SHIFT, a, b)
+
+
+def bitwise_right_shift(a: Any, b: Any) -> Any:
+    """a / 2ᵇ of integers, rounded down. Raises DTypeError for other numbers."""
+    return apply(BITWISE_RIGHT_SHIFT, a, b)
+
+
+def gcd(a: Any, b: Any) -> Any:
+    """The greatest common divisor of integers, 0 of two zeros. DTypeError for other numbers.
+
+    >>> gcd(tensor([12, 7]), 8)
+    tensor([4, 1])
+    """
+    return apply(GCD, a, b)
+
+
+def lcm(a: Any, b: Any) -> Any:
+    """The least common multiple of integers, 0 with a zero. DTypeError for other numbers."""
+    return apply(LCM, a, b)

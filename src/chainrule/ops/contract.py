@@ -124,6 +124,19 @@ class MatMul(Bilinear, name="matmul"):
         )  # fmt: skip
         return k.reshape(made, y.shape)
 
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        ndims = [x.ndim - b for x, b in zip(xs, batched, strict=True)]
+        lead = max(2, *ndims)
+        row, column = ndims[0] == 1, ndims[1] == 1
+        operands = []
+        for x, b, vector, place in zip(xs, batched, (row, column), (-2, -1), strict=True):
+            y = movement.unsqueeze(x, place) if vector else x
+            if b and y.ndim <= lead:  # put axes of size one behind that of the batch
+                y = movement.reshape(y, (size, *(1,) * (lead + 1 - y.ndim), *y.shape[1:]))
+            operands.append(y)
+        y = apply(MatMul(self.ta and not row, self.tb and not column), *operands)
+        return movement.squeeze(y, tuple(a for a, v in ((-2, row), (-1, column)) if v))
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for a, b in _MATMUL_SHAPES:

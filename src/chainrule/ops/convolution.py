@@ -11,17 +11,44 @@ derivative of each is the other two, to any order. ``lowering`` computes them as
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from ..core.apply import apply
 from ..core.aval import Aval, Data, Shape, describe, result_dtype, shape_of
 from ..core.families import Bilinear
+from ..core.op import Op
 from ..core.sampling import Sample, floats
-from ..errors import ArgumentError, ShapeError
-from . import arithmetic, lowering, movement
-from .window import Sizes, Window, ints, make_window
+from ..errors import ShapeError
+from . import lowering, movement
+from .window import Window
 
-V = TypeVar("V")
+
+def _batched(
+    op: Op, size: int, batched: Sequence[bool], xs: Sequence[Data], kernels: Sequence[bool]
+) -> Data:
+    """A batch of convolutions as one with more groups, or, of images only, with more images.
+
+    `kernels` says which of the operands, and last whether the result, are kernels: their axis 0
+    holds the channels' groups, that of images axis 1.
+    """
+    if tuple(batched) == (True, False) and not any((kernels[0], kernels[2])):
+        folded = movement.reshape(xs[0], (size * xs[0].shape[1], *xs[0].shape[2:]))
+        y: Any = apply(op, folded, xs[1])
+        return movement.reshape(y, (size, xs[0].shape[1], *y.shape[1:]))
+    operands = []
+    for x, is_one, kernel in zip(xs, batched, kernels, strict=False):
+        whole = x if is_one else movement.expand(x, (size, *x.shape))
+        if not kernel:
+            whole = movement.movedim(whole, 0, 1)
+        at = 0 if kernel else 1
+        shape = (*whole.shape[:at], size * whole.shape[at + 1], *whole.shape[at + 2 :])
+        operands.append(movement.reshape(whole, shape))
+    change = {"groups": op.groups * size}  # type: ignore[attr-defined]  # all three have groups
+    fields = [change.get(f, value) for f, value in zip(op.fields, op.parameters, strict=True)]
+    y = apply(type(op)(*fields), *operands)
+    at = 0 if kernels[2] else 1
+    y = movement.reshape(y, (*y.shape[:at], size, y.shape[at] // size, *y.shape[at + 1 :]))
+    return movement.movedim(y, at, 0)
 
 
 class Convolution(Bilinear):
@@ -74,6 +101,9 @@ class Convolution(Bilinear):
         )  # fmt: skip
         return k.reshape(made, y.shape)
 
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        return _batched(self, size, batched, xs, (False, True, False))
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for w, groups, x, kernel, _ in _samples():
@@ -118,6 +148,9 @@ class ConvolutionInput(Bilinear):
         x = self.infer(ct, w)
         ct, w = _grouped(k, ct, 1, self.groups), _grouped(k, w, 0, self.groups)
         return k.reshape(k.transposed(self.window, self.size, ct, w), x.shape)
+
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        return _batched(self, size, batched, xs, (False, True, False))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -176,6 +209,9 @@ class ConvolutionKernel(Bilinear):
         )  # fmt: skip
         return k.reshape(made, w.shape)
 
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        return _batched(self, size, batched, xs, (False, False, True))
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for w, groups, x, _, y in _samples():
@@ -201,8 +237,8 @@ def _check_rank(window: Window, xs: Sequence[Any], names: tuple[str, str]) -> No
     if any(len(shape_of(x)) != rank + 2 for x in xs):
         raise ShapeError(
             f"conv{rank}d needs a batch of images and a set of kernels",
-            expected=f"{names[0]} (N, C, {', '.join('HW'[2 - rank :])}) and "
-            f"{names[1]} (O, C, {', '.join(('kh', 'kw')[2 - rank :])})",
+            expected=f"{names[0]} (N, C, {', '.join('DHW'[3 - rank :])}) and "
+            f"{names[1]} (O, C, {', '.join(('kd', 'kh', 'kw')[3 - rank :])})",
             got=_operands(xs, names),
         )
 
@@ -243,168 +279,3 @@ def _samples() -> Iterator[tuple[Window, int, Shape, Shape, Shape]]:
         w = Window(kernel, stride, dilation, padding)
         shapes = (outputs, channels // groups, *kernel), (n, outputs, *w.output(size))
         yield w, groups, (n, channels, *size), *shapes
-
-
-# Public functions ---------------------------------------------------------------------------------
-
-
-def conv1d(
-    x: V,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes | str = 0,
-    dilation: Sizes = 1,
-    groups: int = 1,
-) -> V:
-    """Cross-correlation along one axis; see ``conv2d``.  (N, C, L) gives (N, O, L').
-
-    >>> conv1d(tensor([[[1.0, 2.0, 4.0, 8.0]]]), tensor([[[-1.0, 1.0]]]))
-    tensor([[[1., 2., 4.]]])
-    """
-    return _convolve(x, weight, bias, stride, padding, dilation, groups, 1)
-
-
-def conv2d(
-    x: V,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes | str = 0,
-    dilation: Sizes = 1,
-    groups: int = 1,
-) -> V:
-    """y[n, o, p, q] = b[o] + Σ_{c,i,j} x[n, c, s·p + d·i - pad, s·q + d·j - pad] w[o, c, i, j].
-
-    x (N, C, H, W) or (C, H, W) and weight (O, C/groups, kh, kw) give (N, O, H', W'), with
-    H' = ⌊(H + 2·pad - d(kh-1) - 1)/s⌋ + 1. The kernel is not flipped, as in PyTorch. `padding` may
-    be "same" (stride 1) or "valid". The gradients are the transposed convolution of ȳ with w, and
-    the correlation of x with ȳ. The result is stored channels-last, which shows in strides only.
-
-    Raises ShapeError if the channels do not fit or the kernel is larger than its input.
-
-    >>> conv2d(tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), tensor([[[[1.0, 0.0], [0.0, 1.0]]]]))
-    tensor([[[[5.]]]])
-    """
-    return _convolve(x, weight, bias, stride, padding, dilation, groups, 2)
-
-
-def _convolve(
-    x: V,
-    weight: Any,
-    bias: Any,
-    stride: Sizes,
-    padding: Sizes | str,
-    dilation: Sizes,
-    groups: int,
-    rank: int,
-) -> V:
-    _check_weight(weight, groups, rank)
-    w = make_window(shape_of(weight)[2:], stride, padding, dilation, rank)
-    single = len(shape_of(x)) == rank + 1
-    y = apply(Convolution(w, groups), movement.unsqueeze(x, 0) if single else x, weight)
-    return _finished(y, bias, rank, single)
-
-
-def _check_weight(weight: Any, groups: int, rank: int) -> None:
-    shape = shape_of(weight)
-    if len(shape) != rank + 2 or 0 in shape[2:]:
-        raise ShapeError(
-            f"the weight of a {rank}-d convolution has {rank + 2} dimensions",
-            expected=f"(O, C/groups, {', '.join(('kh', 'kw')[2 - rank :])})",
-            got=describe(weight),
-        )
-    if not isinstance(groups, int) or groups < 1:
-        raise ArgumentError("groups must be a positive integer", got=repr(groups))
-
-
-def _finished(y: V, bias: Any, rank: int, single: bool) -> V:
-    """y with the bias added to each channel, without the axis added to a single image."""
-    if bias is not None:
-        outputs = shape_of(y)[1]
-        if shape_of(bias) != (outputs,):
-            raise ShapeError(
-                "the bias of a convolution has one number for each output channel",
-                expected=f"({outputs},)",
-                got=describe(bias),
-            )
-        y = arithmetic.add(y, movement.reshape(bias, (-1, *(1,) * rank)))
-    return movement.squeeze(y, 0) if single else y
-
-
-def conv_transpose1d(
-    x: V,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
-    dilation: Sizes = 1,
-) -> V:
-    """The transpose of ``conv1d``; see ``conv_transpose2d``.  (N, C, L) gives (N, O, L').
-
-    >>> conv_transpose1d(tensor([[[1.0, 2.0]]]), tensor([[[1.0, 10.0]]]), stride=2)
-    tensor([[[ 1., 10.,  2., 20.]]])
-    """
-    return _convolve_transposed(x, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-def conv_transpose2d(
-    x: V,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
-    dilation: Sizes = 1,
-) -> V:
-    """Spread each input over a kernel: the map whose transpose is ``conv2d`` with this weight.
-
-    x (N, C, H, W) and weight (C, O/groups, kh, kw) give (N, O, H', W'), with
-    H' = (H-1)·s - 2·pad + d(kh-1) + output_padding + 1 (Dumoulin and Visin 2016, "A guide to
-    convolution arithmetic for deep learning", section 4).
-
-    Raises ShapeError if the channels do not fit, ArgumentError unless the output padding is less
-    than the stride or the dilation.
-    """
-    return _convolve_transposed(x, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-def _convolve_transposed(
-    x: V,
-    weight: Any,
-    bias: Any,
-    stride: Sizes,
-    padding: Sizes,
-    output_padding: Sizes,
-    groups: int,
-    dilation: Sizes,
-) -> V:
-    rank = len(shape_of(weight)) - 2
-    _check_weight(weight, groups, rank)
-    w = make_window(shape_of(weight)[2:], stride, padding, dilation, rank)
-    extra = ints("output_padding", output_padding, rank, 0)
-    if any(n >= max(s, d) for n, s, d in zip(extra, w.stride, w.dilation, strict=True)):
-        raise ArgumentError(
-            "output_padding only settles which of several sizes is meant",
-            expected="less than the stride or the dilation",
-            got=f"output_padding={extra}, stride={w.stride}, dilation={w.dilation}",
-        )
-    single = len(shape_of(x)) == rank + 1
-    if single:
-        x = movement.unsqueeze(x, 0)
-    size = tuple(
-        (n - 1) * s - 2 * lo + span + more
-        for n, s, (lo, _), span, more in zip(
-            shape_of(x)[2:], w.stride, w.padding, w.span, extra, strict=True
-        )
-    )
-    # of sizes that differ by a stride or more, only one is that of x: cut the padding behind it
-    pads = [
-        (lo, hi - n // s * s) for n, s, (lo, hi) in zip(extra, w.stride, w.padding, strict=True)
-    ]
-    w = w._replace(padding=tuple(pads))
-    y = apply(ConvolutionInput(w, groups, size), x, weight)
-    return _finished(y, bias, rank, single)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.apply import apply
-from ..core.aval import Aval, Data, normalize_axis, shape_of
+from ..core.aval import Aval, Data, Shape, normalize_axis, shape_of
 from ..core.families import Linear
 from ..core.sampling import Sample, floats
 from ..core.value import Value
@@ -21,6 +21,7 @@ V = TypeVar("V")
 class Triangle(Linear):
     """x on and above (or below) a diagonal of its last two axes, zero on the other side."""
 
+    batching = ()
     diagonal: int
     upper: bool
 
@@ -73,8 +74,8 @@ def triu(x: V, diagonal: int = 0) -> V:
     return apply(Triangle(int(diagonal), True), x)
 
 
-def diagonal(x: V, offset: int = 0, dim0: int = 0, dim1: int = 1) -> V:
-    """The elements x[…, i, i + offset] of the axes `dim0` and `dim1`, as a last axis.
+def diagonal(x: V, offset: int = 0, dim1: int = 0, dim2: int = 1) -> V:
+    """The elements x[…, i, i + offset] of the axes `dim1` and `dim2`, as a last axis.
 
     Raises ShapeError if the two axes are one.
 
@@ -82,16 +83,22 @@ def diagonal(x: V, offset: int = 0, dim0: int = 0, dim1: int = 1) -> V:
     tensor([2.])
     """
     shape = shape_of(x)
-    a, b = normalize_axis(dim0, len(shape)), normalize_axis(dim1, len(shape))
-    if a == b or len(shape) < 2:
-        raise ShapeError(
-            "a diagonal needs two different axes",
-            got=f"dim0 {dim0} and dim1 {dim1} of {shape}",
-        )
+    a, b = normalize_axis(dim1, len(shape)), normalize_axis(dim2, len(shape))
+    places = places_of_diagonal(shape, offset, a, b)
     rest = [axis for axis in range(len(shape)) if axis not in (a, b)]
     y: Any = movement.permute(x, (*rest, a, b))
+    return indexing.index(y, (..., *places))  # type: ignore[no-any-return]  # as x
+
+
+def places_of_diagonal(shape: Shape, offset: int, a: int, b: int) -> tuple[Any, Any]:
+    """The coordinates along axes `a` and `b` of the diagonal that is `offset` above the main one.
+
+    Raises ShapeError if the two axes are one.
+    """
+    if a == b or len(shape) < 2:
+        raise ShapeError("a diagonal needs two different axes", got=f"axes {a} and {b} of {shape}")
     rows = np.arange(max(-offset, 0), max(min(shape[a], shape[b] - offset), -offset, 0))
-    return indexing.index(y, (..., rows, rows + offset))  # type: ignore[no-any-return]  # as x
+    return rows, rows + offset
 
 
 def diag(x: V, diagonal: int = 0) -> V:

@@ -93,6 +93,13 @@ class Einsum(Bilinear):
             return k.apply("mul", k.view(a, shape, places[0]), k.view(b, shape, places[1]))
         return k.dot(shape, tuple(sizes[c] for c in inner), a, b, places)
 
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        plan = _plan(self.equation)
+        names = {*plan.a, *plan.b, *plan.out}
+        new = next(c for c in map(chr, range(_SPARE, 2 * _SPARE)) if c not in names)
+        a, b = (new * is_one + term for is_one, term in zip(batched, (plan.a, plan.b), strict=True))
+        return apply(Einsum(canonical(a, b, new + plan.out)), *xs)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         sizes = {"a": 2, "b": 3, "c": 4, "d": 1, "e": 2}
@@ -352,6 +359,11 @@ def tensordot(a: V, b: Any, dims: int | Sequence[Any] = 2) -> V:
     )
     if len(left) != len(right):
         raise ShapeError("tensordot contracts axes in pairs", got=f"{left} and {right}")
+    for i, j in zip(left, right, strict=True):  # an axis of one stands for as many as its partner
+        if shape_of(a)[i] == 1 != shape_of(b)[j]:
+            b = reduce.sum(b, j, True)
+        elif shape_of(b)[j] == 1 != shape_of(a)[i]:
+            a = reduce.sum(a, i, True)
     names_a = [chr(_SPARE + i) for i in range(m)]
     names_b = [chr(_SPARE + m + j) for j in range(n)]
     for i, j in zip(left, right, strict=True):

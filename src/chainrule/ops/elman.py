@@ -18,6 +18,7 @@ class RNN(Fused, name="rnn"):
     """Outputs h (T, N, H) of h_t = φ(z_t + h_{t-1} Wᵀ), φ = tanh or relu, from z, h₀ and W."""
 
     nonlinearity: str
+    recurrent = True
     needs = Needs(inputs=(1, 2), output=True)
     promotes = True
     floating = True

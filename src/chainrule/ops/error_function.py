@@ -58,6 +58,11 @@ def erfc(x: Any) -> Any:
     return _in_chunks(_erfc_double, x)
 
 
+def erfcx(x: Any) -> Any:
+    """exp(x²) erfc(x), without underflow where erfc is small; inf where it overflows."""
+    return _in_chunks(_erfcx_double, x)
+
+
 def normal_cdf(x: Any) -> Any:
     """Probability that a standard normal number is below `x`: erfc(-x/√2) / 2.
 
@@ -125,9 +130,24 @@ def _erf_small(x: Doubles) -> Doubles:
     return x + x * _polynomial(x * x, _S)
 
 
+def _erfcx_double(x: Doubles) -> Doubles:
+    y = np.empty_like(x)
+    small = x <= _ERFC_SMALL
+    t = np.maximum(x[small], -_UNDERFLOW)  # where it has overflowed
+    y[small] = _erfc_double(t) / _exp_of_minus_square(t)
+    rest = ~small
+    y[rest] = _erfcx_positive(x[rest])
+    return y
+
+
 def _erfc_positive(x: Doubles) -> Doubles:
     """erfc for x >= 0.46875."""
     x = np.minimum(x, _UNDERFLOW)
+    return _erfcx_positive(x) * _exp_of_minus_square(x)
+
+
+def _erfcx_positive(x: Doubles) -> Doubles:
+    """exp(x²) erfc(x) for x >= 0.46875."""
     middle = x <= _LARGE
     y = np.empty_like(x)
     m = x[middle]
@@ -136,7 +156,7 @@ def _erfc_positive(x: Doubles) -> Doubles:
     if z.size:
         t = 1.0 / (z * z)
         y[~middle] = (1.0 / _SQRT_PI - t * _polynomial(t, _P) / _polynomial(t, _Q)) / z
-    return y * _exp_of_minus_square(x)
+    return y
 
 
 def _exp_of_minus_square(x: Doubles) -> Doubles:

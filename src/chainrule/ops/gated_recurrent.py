@@ -23,6 +23,7 @@ class GRU(Fused, name="gru"):
     r, u = σ(z_r + a_r), σ(z_u + a_u); m = a_n; n = tanh(z_n + r m); h_t = (1 - u) n + u h_{t-1}.
     """
 
+    recurrent = True
     needs = Needs(inputs=(1, 2), output=True)
     n_out = 2
     promotes = True

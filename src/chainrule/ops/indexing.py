@@ -30,6 +30,7 @@ from ..core.sampling import Draw, Sample, floats, ints
 from ..core.value import Value
 from ..errors import IndexRangeError, ShapeError
 from . import keys, movement, scattering, selection, slicing
+from .batched_keys import array_shapes, batched_key, whole
 from .keys import ARRAY, GAP, Pattern
 
 V = TypeVar("V")
@@ -70,6 +71,10 @@ class Index(Linear):
         x, *arrays = xs
         shape = self.infer(*xs).shape
         return k.look_up(x, shape, *keys.placed(k, self.pattern, x.shape, shape, arrays))
+
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        key = batched_key(self.pattern, size, batched[1:], xs[1:])
+        return key.brought(apply(Index(key.pattern), whole(xs[0], size, batched[0]), *key.arrays))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -130,6 +135,11 @@ class IndexSum(Linear):
         place, index = keys.placed(k, self.pattern, self.shape, x.shape, arrays)
         return k.put("add", k.full(0, x.dtype, self.shape), x, place, index)
 
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        key = batched_key(self.pattern, size, batched[1:], xs[1:])
+        x = key.taken(whole(xs[0], size, batched[0]))
+        return apply(IndexSum(key.pattern, (size, *self.shape)), x, *key.arrays)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for shape, pattern, arrays in _KEYS:
@@ -149,7 +159,7 @@ class IndexUpdate(Op):
     def infer(self, *xs: Any) -> Aval:
         shape = shape_of(xs[0])
         _check_axes(self.pattern, shape)
-        target = _result_shape(self.pattern, xs[2:])
+        target = _target(self.pattern, [shape_of(a) for a in xs[2:]])
         if broadcast_shapes(target, shape_of(xs[1])) != target:
             raise ShapeError(
                 "the values do not broadcast to the part that they replace",
@@ -175,7 +185,7 @@ class IndexUpdate(Op):
 
     def lower(self, k: Any, *xs: Any) -> Any:
         x, v, *arrays = xs
-        target = _result_shape(self.pattern, arrays)
+        target = _target(self.pattern, [shape_of(a) for a in arrays])
         place, index = keys.placed(k, self.pattern, x.shape, target, arrays)
         values = k.expand(k.cast(k.node(v), x.dtype), target)
         return k.put("set", x, values, place, index)
@@ -201,6 +211,14 @@ class IndexUpdate(Op):
         if dx is None:
             dx = np.zeros(xs[0].shape, xs[0].dtype)
         return apply(self, dx, 0.0 if dv is None else dv, *xs[2:])
+
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        key = batched_key(self.pattern, size, batched[2:], xs[2:])
+        target, v = _target(self.pattern, array_shapes(batched[2:], xs[2:])), xs[1]
+        if batched[1]:
+            v = movement.reshape(v, (size, *(1,) * (len(target) + 1 - v.ndim), *v.shape[1:]))
+        x, v = whole(xs[0], size, batched[0]), key.taken(movement.expand(v, (size, *target)))
+        return apply(IndexUpdate(key.pattern), x, v, *key.arrays)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -264,10 +282,11 @@ def _coordinates(pattern: Pattern, arrays: Sequence[Any]) -> tuple[list[Any], li
     return list(np.broadcast_arrays(*[index for _, index in picked])), [axis for axis, _ in picked]
 
 
-def _result_shape(pattern: Pattern, arrays: Sequence[Any]) -> Shape:
-    if keys.is_basic(pattern):
-        return keys.strided(pattern)[3]
-    return keys.result_shape(pattern, [shape_of(a) for a in arrays])
+def _target(pattern: Pattern, shapes: Sequence[Shape]) -> Shape:
+    """Shape of the part at a key, whose arrays have these shapes."""
+    return (
+        keys.strided(pattern)[3] if keys.is_basic(pattern) else keys.result_shape(pattern, shapes)
+    )
 
 
 def _check_arrays(pattern: Pattern, shape: Shape, arrays: Sequence[Any]) -> None:
@@ -383,7 +402,7 @@ def index_update(x: V, key: Any, v: Any) -> V:
         chosen: Any = movement.cast(np.asarray(v), source.dtype) if type(v) in SCALARS else v
         return selection.where(wide, chosen, source)  # type: ignore[no-any-return]  # as x
     pattern, arrays, new_axes = keys.parse(key, shape)
-    target = _result_shape(pattern, arrays)
+    target = _target(pattern, [shape_of(a) for a in arrays])
     while len(shape_of(v)) > len(target) and shape_of(v)[0] == 1:
         v = movement.reshape(v, shape_of(v)[1:])
     y = apply(IndexUpdate(pattern), _with_axes(x, new_axes), v, *arrays)
@@ -403,16 +422,6 @@ def take(x: V, index: Any, dim: int | None = None) -> V:
     if dim is None:
         return _get(movement.reshape(x, (math.prod(shape),)), (index,))
     return _get(x, (*(slice(None),) * normalize_axis(dim, len(shape)), index))
-
-
-def index_select(x: V, dim: int, index: Any) -> V:
-    """The parts of x at the integers of the vector `index` along `dim`; ``take``, as in PyTorch.
-
-    >>> index_select(tensor([[1.0, 2.0], [3.0, 4.0]]), 1, [1, 1, 0])
-    tensor([[2., 2., 1.],
-            [4., 4., 3.]])
-    """
-    return take(x, index, dim)
 
 
 def index_add(x: V, dim: int, index: Any, source: Any) -> V:

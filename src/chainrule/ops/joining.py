@@ -10,7 +10,7 @@ import numpy as np
 from ..core.apply import apply
 from ..core.aval import Aval, Data, Shape, normalize_axis, result_dtype, shape_of
 from ..core.families import Linear
-from ..core.op import NOTHING, Active, Cotangents, Op
+from ..core.op import NOTHING, Active, Cotangents, Op, shifted
 from ..core.sampling import Draw, Sample, floats
 from ..errors import ArgumentError, ShapeError
 from . import movement
@@ -30,6 +30,7 @@ def _zeros(aval: Any) -> Any:
 class _Joining(Op, abstract=True):
     """Linear in every input: tangents are joined as values are."""
 
+    batching = (("axis", shifted),)
     axis: int
     needs = NOTHING
     promotes = True
@@ -171,6 +172,7 @@ def _some(tensors: Sequence[V], name: str) -> list[V]:
 class Split(Linear):
     """Consecutive parts of the given sizes along an axis: the transpose of concatenate."""
 
+    batching = (("axis", shifted),)
     views = True
     axis: int
     sizes: tuple[int, ...]
@@ -219,6 +221,7 @@ class Split(Linear):
 class Unbind(Linear):
     """All the parts x[…, i, …] along an axis: the transpose of stack."""
 
+    batching = (("axis", shifted),)
     views = True
     axis: int
     size: int

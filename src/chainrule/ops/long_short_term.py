@@ -22,6 +22,7 @@ class LSTM(Fused, name="lstm"):
     i, f, o = σ(a_i), σ(a_f), σ(a_o); g = tanh(a_g); c_t = f c_{t-1} + i g; h_t = o tanh(c_t).
     """
 
+    recurrent = True
     needs = Needs(inputs=(1, 2, 3), output=True)
     n_out = 3
     promotes = True

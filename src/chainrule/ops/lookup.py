@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.apply import apply
-from ..core.aval import Aval, Data, DType, Shape, broadcast_shapes, normalize_axis, shape_of
+from ..core.aval import Aval, Data, DType, Shape, normalize_axis, shape_of
 from ..core.families import Constant, Linear
-from ..core.op import Needs
+from ..core.op import Needs, shifted, with_size
 from ..core.sampling import Sample, floats, ints
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from . import indexing, keys, movement, scattering, selection
+from .batched_keys import whole
 
 V = TypeVar("V")
 
@@ -30,7 +31,7 @@ def _require_integers(index: Any, what: str) -> None:
         raise DTypeError(f"{what} needs integers", got=str(index.dtype))
 
 
-def _as_index(index: Any) -> Any:
+def as_index(index: Any) -> Any:
     """A list or a number as an array; what has a dtype as it is."""
     return index if getattr(index, "dtype", None) is not None else np.asarray(index, np.int64)
 
@@ -41,11 +42,12 @@ def _as_index(index: Any) -> Any:
 class Gather(Linear):
     """y[i, j, k] = x[i, index[i, j, k], k] for axis 1, and so on for the others."""
 
+    batching = (("axis", shifted),)
     axis: int
     needs = _INDEX
 
     def infer(self, *xs: Any) -> Aval:
-        _check_gather(shape_of(xs[0]), self.axis, xs[1])
+        check_gather(shape_of(xs[0]), self.axis, xs[1])
         return Aval(shape_of(xs[1]), xs[0].dtype)
 
     def check(self, *xs: Any) -> None:
@@ -54,8 +56,8 @@ class Gather(Linear):
 
     def forward(self, *xs: Any) -> Any:
         x, index = xs
-        _check_gather(x.shape, self.axis, index)
-        return x.reshape(-1).take(_places(x.shape, self.axis, index))
+        check_gather(x.shape, self.axis, index)
+        return x.reshape(-1).take(places(x.shape, self.axis, index))
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
         return apply(Scatter(self.axis, x.shape), ct, *constants)
@@ -77,12 +79,13 @@ class Gather(Linear):
 class Scatter(Linear):
     """The transpose of gather: zeros of `shape`, to which x is added at the places it names."""
 
+    batching = (("axis", shifted), ("shape", with_size))
     axis: int
     shape: Shape
     needs = _INDEX
 
     def infer(self, *xs: Any) -> Aval:
-        _check_gather(self.shape, self.axis, xs[1])
+        check_gather(self.shape, self.axis, xs[1])
         if shape_of(xs[0]) != shape_of(xs[1]):
             raise ShapeError(
                 "scatter needs one number for each value",
@@ -97,10 +100,8 @@ class Scatter(Linear):
     def forward(self, *xs: Any) -> Any:
         x, index = xs
         self.infer(x, index)
-        places = _places(self.shape, self.axis, index)
-        summed = scattering.add_rows(
-            math.prod(self.shape), places.reshape(-1), x.reshape(x.size, 1)
-        )
+        found = places(self.shape, self.axis, index)
+        summed = scattering.add_rows(math.prod(self.shape), found.reshape(-1), x.reshape(x.size, 1))
         return summed.reshape(self.shape)
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
@@ -137,7 +138,7 @@ _GATHERED: tuple[tuple[Shape, int, Shape], ...] = (
 )  # fmt: skip
 
 
-def _check_gather(shape: Shape, axis: int, index: Any) -> None:
+def check_gather(shape: Shape, axis: int, index: Any) -> None:
     """Raise unless `index` has the axes of x and is nowhere longer, except along `axis`."""
     _require_integers(index, "gather")
     wanted = shape_of(index)
@@ -156,17 +157,17 @@ def _around(k: Any, axis: int, rank: int) -> Any:
     return k.along(rank, [None if a == axis else a for a in range(rank)])
 
 
-def _places(shape: Shape, axis: int, index: Any) -> Any:
+def places(shape: Shape, axis: int, index: Any) -> Any:
     """Row-major place in an array of `shape` that each element of `index` names."""
     scattering.check_range(index, shape[axis] if shape else 1, axis)
     strides = scattering.strides_of(shape)
     if not shape:
         return index.astype(np.intp)
-    places = index.astype(np.intp) * strides[axis]
+    found = index.astype(np.intp) * strides[axis]
     for a, n in enumerate(index.shape):
         if a != axis and n > 1:
-            places += (np.arange(n) * strides[a]).reshape((n,) + (1,) * (index.ndim - a - 1))
-    return places
+            found += (np.arange(n) * strides[a]).reshape((n,) + (1,) * (index.ndim - a - 1))
+    return found
 
 
 def gather(x: V, dim: int, index: Any) -> V:
@@ -179,34 +180,15 @@ def gather(x: V, dim: int, index: Any) -> V:
     tensor([[1.],
             [4.]])
     """
-    return apply(Gather(normalize_axis(dim, len(shape_of(x)))), x, _as_index(index))
-
-
-def take_along_dim(x: V, indices: Any, dim: int | None = None) -> V:
-    """``gather`` with PyTorch's other signature: x and `indices` are broadcast except along `dim`.
-
-    Without `dim` both are taken as flat. It reads what ``argsort`` and ``argmax`` with keepdim
-    found. Raises as ``gather`` does, and ShapeError for shapes that do not broadcast.
-
-    >>> x = tensor([[3.0, 1.0, 2.0]])
-    >>> take_along_dim(x, argsort(x, 1), 1)
-    tensor([[1., 2., 3.]])
-    """
-    index = _as_index(indices)
-    if dim is None:
-        flat = movement.reshape(x, (math.prod(shape_of(x)),))
-        return gather(flat, 0, movement.reshape(index, (math.prod(shape_of(index)),)))
-    shape, wanted = shape_of(x), shape_of(index)
-    if len(shape) != len(wanted):
-        raise ShapeError(
-            "take_along_dim needs indices with as many axes as its operand",
-            expected=f"{len(shape)} axes",
-            got=f"x of {shape}, indices of {wanted}",
-        )
+    index, shape = as_index(index), shape_of(x)
     axis = normalize_axis(dim, len(shape))
-    around = broadcast_shapes(_with_size(shape, axis, 1), _with_size(wanted, axis, 1))
-    x = movement.expand(x, _with_size(around, axis, shape[axis]))
-    return gather(x, axis, movement.expand(index, _with_size(around, axis, wanted[axis])))
+    if len(shape_of(index)) != len(shape) and (0 in shape_of(index) or not shape):
+        if 0 in shape_of(index):
+            none: Any = movement.reshape(x, (math.prod(shape),))
+            nothing: V = movement.reshape(none[:0], shape_of(index))
+            return nothing
+        return apply(Gather(axis), movement.reshape(x, (1,)), index)
+    return apply(Gather(axis), x, index)
 
 
 def _with_size(shape: Shape, axis: int, size: int) -> Shape:
@@ -223,7 +205,7 @@ def scatter_add(x: V, dim: int, index: Any, src: Any) -> V:
     tensor([0., 3.])
     """
     shape = shape_of(x)
-    index = _as_index(index)
+    index = as_index(index)
     wanted, given = shape_of(index), shape_of(src)
     if len(wanted) != len(given) or any(n < m for n, m in zip(given, wanted, strict=True)):
         raise ShapeError(
@@ -273,6 +255,13 @@ class Embedding(Linear):
     def jvp(self, dxs: Sequence[Data | None], xs: Sequence[Data], y: Data) -> Data:
         return apply(EMBEDDING, _without_row(dxs[0], self.padding), xs[1])
 
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        weight, index = xs
+        if not batched[0]:
+            return apply(EMBEDDING, weight, index)
+        tables = movement.reshape(weight, (size * weight.shape[1], *weight.shape[2:]))
+        return apply(EMBEDDING, tables, _offset(index, size, batched[1], weight.shape[1]))
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for rows, tail, index in _TABLES:
@@ -319,11 +308,24 @@ class RowSum(Linear):
         place = k.along(len(x.shape), [None, *range(lead, len(x.shape))])
         return k.put("add", k.full(0, y.dtype, y.shape), x, place, {0: row})
 
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        x, places = whole(xs[0], size, batched[0]), _offset(xs[1], size, batched[1], self.rows)
+        sums: Any = apply(RowSum(size * self.rows), x, places)
+        sums = movement.reshape(sums, (size, self.rows, *sums.shape[1:]))
+        shown = (np.arange(self.rows) != self.padding).reshape(-1, *(1,) * (sums.ndim - 2))
+        return sums if self.padding is None else selection.where(shown, sums, 0.0)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for rows, tail, index in _TABLES:
             padding = None if rows < 3 else 1
             yield Sample(cls(rows, padding), (*floats((*index, *tail)), ints(index, rows)))
+
+
+def _offset(index: Data, size: int, batched: bool, rows: int) -> Data:
+    """Numbers of rows in `size` tables, of `rows` rows each, put one after the other."""
+    starts = (np.arange(size) * rows).reshape(size, *(1,) * (index.ndim - batched))
+    return movement.cast(index, np.dtype(np.int64)) + starts
 
 
 EMBEDDING = Embedding()
@@ -351,7 +353,7 @@ def embedding(index: Any, weight: V, padding_idx: int | None = None) -> V:
             [1., 2.]])
     """
     if padding_idx is None:
-        return apply(EMBEDDING, weight, _as_index(index))
+        return apply(EMBEDDING, weight, as_index(index))
     rows = (*shape_of(weight), 0)[0]
     if not -rows <= padding_idx < rows:
         raise IndexRangeError(
@@ -359,12 +361,13 @@ def embedding(index: Any, weight: V, padding_idx: int | None = None) -> V:
             expected=f"{-rows} <= padding_idx < {rows}",
             got=str(padding_idx),
         )
-    return apply(Embedding(int(padding_idx) % rows), weight, _as_index(index))
+    return apply(Embedding(int(padding_idx) % rows), weight, as_index(index))
 
 
 class OneHot(Constant):
     """y[…, c] = 1 where x = c, else 0, for c = 0 … classes-1."""
 
+    batching = ()
     classes: int
     dtype: DType
 
@@ -411,7 +414,7 @@ def one_hot(index: V, num_classes: int = -1, *, dtype: Any = np.int64) -> V:
     tensor([[0, 1, 0],
             [1, 0, 0]])
     """
-    numbered = _as_index(index)
+    numbered = as_index(index)
     if num_classes == -1:
         if not keys.is_concrete(numbered) or keys.numbers(numbered).size == 0:
             raise ArgumentError(

@@ -243,21 +243,47 @@ def _expanded_scale(size: Data, axes: Axes) -> Data:
     return arithmetic.where(usable, top, 1.0)
 
 
-def var(x: V, dim: reduce.Dim = None, *, correction: float = 1, keepdim: bool = False) -> V:
+def var(
+    x: V,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> V:
     """Σ (x - mean)² / (n - correction) over `dim`.  dy/dx = 2 (x - mean) / (n - correction).
 
     Integers become the default float. NaN where n <= `correction`. Exact also for numbers whose
-    spread is small against their size, such as 1e8 + [0, 1].
+    spread is small against their size, such as 1e8 + [0, 1]. ``unbiased=False`` is a `correction`
+    of 0, else it is 1.
 
     >>> var(tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
     tensor(1.2500)
     """
-    return apply(Var(reduce.axes_of(x, dim), keepdim, float(correction)), reduce.as_float(x))
+    dim, correction = _correction(dim, unbiased, correction)
+    return apply(Var(reduce.axes_of(x, dim), keepdim, correction), reduce.as_float(x))
 
 
-def std(x: V, dim: reduce.Dim = None, *, correction: float = 1, keepdim: bool = False) -> V:
+def std(
+    x: V,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> V:
     """Square root of ``var``.  dy/dx = (x - mean) / ((n - correction) y), 0 where y = 0."""
-    return apply(Std(reduce.axes_of(x, dim), keepdim, float(correction)), reduce.as_float(x))
+    dim, correction = _correction(dim, unbiased, correction)
+    return apply(Std(reduce.axes_of(x, dim), keepdim, correction), reduce.as_float(x))
+
+
+def _correction(dim: Any, unbiased: bool | None, correction: float | None) -> tuple[Any, float]:
+    """Axes and correction. A truth value in the place of axes is PyTorch's ``var(x, unbiased)``."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if correction is None:
+        correction = 0 if unbiased is False else 1
+    return dim, float(correction)
 
 
 def norm(x: V, p: float | str | None = 2.0, dim: reduce.Dim = None, keepdim: bool = False) -> V:

@@ -17,6 +17,7 @@ import numpy as np
 from ..core.apply import apply
 from ..core.aval import Aval, Axes, Data, DType, Shape, normalize_axis, shape_of
 from ..core.families import Linear
+from ..core.op import permuted, with_size
 from ..core.sampling import Sample, floats
 from ..errors import DTypeError, ShapeError
 from . import reduce
@@ -45,6 +46,7 @@ def dims(values: Sequence[Any]) -> tuple[int, ...]:
 class Cast(Linear):
     """y = x in another element type; integer results carry no derivative."""
 
+    batching = ()
     dtype: DType
 
     def infer(self, *xs: Any) -> Aval:
@@ -96,6 +98,8 @@ def cast(x: V, dtype: Any) -> V:
 class Identity(Linear):
     """y = x, as a value of its own."""
 
+    batching = ()
+
     def infer(self, *xs: Any) -> Aval:
         return Aval(shape_of(xs[0]), xs[0].dtype)
 
@@ -131,6 +135,7 @@ def identity(x: V) -> V:
 class Reshape(Linear):
     """The same elements in the same order, in another shape."""
 
+    batching = (("shape", with_size),)
     views = True
     shape: Shape
 
@@ -248,6 +253,7 @@ def unflatten(x: V, dim: int, sizes: Sequence[int]) -> V:
 class Permute(Linear):
     """y[i_a0, i_a1, …] = x[i_0, i_1, …]: axis k of y is axis ``axes[k]`` of x."""
 
+    batching = (("axes", permuted),)
     views = True
     axes: Axes
 
@@ -373,6 +379,11 @@ class Expand(Linear):
 
     def lower(self, k: Any, *xs: Any) -> Any:
         return k.expand(xs[0], self.shape)
+
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        x = xs[0]
+        ones = (1,) * (len(self.shape) + 1 - x.ndim)
+        return expand(reshape(x, (size, *ones, *x.shape[1:])), (size, *self.shape))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -273,6 +273,35 @@ def layer_norm(
     return y + bias if weight is None and bias is not None else y  # type: ignore[no-any-return]
 
 
+def group_norm(
+    input: V, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> V:
+    """``layer_norm`` of each group of channels of each sample of (N, C, …), then scale and shift.
+
+    `weight` and `bias` have a number for each channel. Raises ShapeError unless `num_groups`
+    divides the channels. Source: Wu and He 2018, "Group normalization", equation 7.
+
+    >>> group_norm(tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
+    shape = shape_of(input)
+    if len(shape) < 2 or num_groups < 1 or shape[1] % num_groups:
+        raise ShapeError(
+            "group_norm needs channels in equal groups",
+            expected=f"(N, C, …) with C a multiple of {num_groups}",
+            got=describe(input),
+        )
+    each = math.prod(shape[1:]) // num_groups
+    if 0 in shape:
+        y: Any = input
+    else:
+        y = layer_norm(movement.reshape(input, (shape[0], num_groups, each)), each, eps=eps)
+        y = movement.reshape(y, shape)
+    wide = (shape[1], *(1,) * (len(shape) - 2))
+    y = y if weight is None else y * movement.reshape(weight, wide)
+    return y if bias is None else y + movement.reshape(bias, wide)  # type: ignore[no-any-return]
+
+
 def batch_norm_stats(
     x: V,
     running_mean: Any = None,

@@ -6,6 +6,7 @@ max along an axis gives the whole derivative to the first winner.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,7 +15,7 @@ import numpy as np
 from ..core.apply import apply
 from ..core.aval import Aval, Data, Shape
 from ..core.families import Constant, Fused, Linear
-from ..core.op import OUTPUT, Active, Cotangents
+from ..core.op import OUTPUT, Active, Cotangents, shifted
 from ..core.sampling import Sample, distinct, floats
 from ..errors import IndexRangeError, ShapeError
 from . import arithmetic, indexing, lookup, movement, reduce
@@ -58,6 +59,13 @@ class ArgMax(Constant):
         axes = tuple(range(len(x.shape))) if self.axis is None else (self.axis,)
         return k.reshape(k.first_best(self.best, x, axes)[1], self.infer(x).shape)
 
+    def batch(self, size: int, batched: Sequence[bool], *xs: Data) -> Data:
+        if self.axis is not None:
+            return apply(type(self)(self.axis + 1, self.keepdim), xs[0])
+        flat = movement.reshape(xs[0], (size, math.prod(xs[0].shape[1:])))
+        shape = (size, *(1,) * (xs[0].ndim - 1)) if self.keepdim else (size,)
+        return movement.reshape(apply(type(self)(1), flat), shape)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         yield Sample(cls(), (distinct(),))
@@ -79,6 +87,7 @@ class ArgMin(ArgMax):
 class MaxAlong(Fused):
     """(greatest element, its position) along an axis;  the derivative goes to that position."""
 
+    batching = (("axis", shifted),)
     axis: int
     keepdim: bool = False
 
@@ -133,6 +142,7 @@ class MinAlong(MaxAlong):
 class ArgSort(Constant):
     """Positions that put an axis in order, equals in the order they have."""
 
+    batching = (("axis", shifted),)
     axis: int
     descending: bool = False
 
@@ -151,6 +161,7 @@ class ArgSort(Constant):
 class Sort(Fused):
     """(elements in order, their positions before) along an axis: a permutation, so linear."""
 
+    batching = (("axis", shifted),)
     axis: int
     descending: bool = False
 
@@ -178,6 +189,7 @@ class Sort(Fused):
 class Cumsum(Linear):
     """y[i] = x[0] + … + x[i] along an axis; in reverse x[i] + … + x[n-1], its transpose."""
 
+    batching = (("axis", shifted),)
     axis: int
     reverse: bool = False
 
@@ -273,11 +285,11 @@ def extreme(kind: type[MaxAlong], x: Any, axis: int, keepdim: bool) -> Ordered:
     return Ordered(*apply(kind(axis, keepdim), x))
 
 
-def sort(x: Any, dim: int = -1, descending: bool = False) -> Ordered:
+def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool | None = None) -> Ordered:
     """The elements in order along `dim`, and the positions they had.  dy/dx: the permutation.
 
-    Equals keep their order; NaN counts as the greatest. Raises IndexRangeError for a `dim` out of
-    range.
+    Equals keep their order, `stable` or not; NaN counts as the greatest. Raises IndexRangeError for
+    a `dim` out of range.
 
     >>> sort(tensor([3.0, 1.0, 2.0]))
     Ordered(values=tensor([1., 2., 3.]), indices=tensor([1, 2, 0]))
@@ -288,7 +300,7 @@ def sort(x: Any, dim: int = -1, descending: bool = False) -> Ordered:
     return Ordered(*apply(Sort(axis, descending), x))
 
 
-def argsort(x: V, dim: int = -1, descending: bool = False) -> V:
+def argsort(x: V, dim: int = -1, descending: bool = False, stable: bool | None = None) -> V:
     """The positions that ``sort`` returns; int64, no derivative."""
     axis = _axis(x, dim)
     return apply(ArgMax() if axis is None else ArgSort(axis, descending), x)
@@ -318,15 +330,17 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
     return Ordered(*[indexing.index(part, first) for part in in_order])
 
 
-def cumsum(x: V, dim: int) -> V:
+def cumsum(x: V, dim: int, *, dtype: Any = None) -> V:
     """Running sum along `dim`, y[i] = x[0] + … + x[i]; integers and truth values give int64.
 
-    x̄[i] = ȳ[i] + … + ȳ[n-1]. Raises IndexRangeError for a `dim` out of range.
+    With `dtype`, x is converted first. x̄[i] = ȳ[i] + … + ȳ[n-1]. Raises IndexRangeError for a `dim`
+    out of range.
 
     >>> cumsum(tensor([1.0, 2.0, 3.0]), 0)
     tensor([1., 3., 6.])
     """
-    return apply(Cumsum(reduce.axis_of(x, dim)), x)
+    source = x if dtype is None else movement.cast(x, dtype)
+    return apply(Cumsum(reduce.axis_of(x, dim)), source)
 
 
 def _axis(x: Any, dim: int | None) -> Any:

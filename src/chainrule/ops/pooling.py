@@ -38,6 +38,7 @@ class MaxPool(Fused):
     The gradient is ``MaxScatter``; with windows that overlap an input collects several.
     """
 
+    batching = ()
     window: Window
     needs = Needs(output=True)
     n_out = 2
@@ -141,6 +142,7 @@ def _first_taps(w: Window, size: Shape) -> Any:
 class MaxScatter(Linear):
     """x̄[s·p + d·t - lo] += ȳ[p] for the tap t that won window p; other inputs get nothing."""
 
+    batching = ()
     window: Window
     size: Shape
 
@@ -192,6 +194,7 @@ class MaxScatter(Linear):
 class MaxGather(Linear):
     """y[p] = x[s·p + d·t - lo] for the tap t that won window p: the transpose of MaxScatter."""
 
+    batching = ()
     window: Window
     needs = Needs(inputs=(1,))
 
@@ -271,6 +274,7 @@ def _where_equal(winners: Any, t: int, source: Any) -> Any:
 class MaxPositions(Constant):
     """Row-major position, within its input, of the winner of each window."""
 
+    batching = ()
     window: Window
     size: Shape
 
@@ -344,6 +348,20 @@ def max_pool2d(
     tensor([[[4.]]])
     """
     w = window.pooling_window(x, kernel_size, stride, padding, dilation, ceil_mode, 2, "max_pool2d")
+    return _max_pool(x, w, return_indices)
+
+
+def max_pool3d(
+    x: V,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window of the last three axes; see ``max_pool2d``."""
+    w = window.pooling_window(x, kernel_size, stride, padding, dilation, ceil_mode, 3, "max_pool3d")
     return _max_pool(x, w, return_indices)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..core.apply import apply
 from ..core.aval import Aval, Axes, Data, Shape, shape_of
 from ..core.families import Fused
-from ..core.op import OUTPUT, Active, Cotangents
+from ..core.op import OUTPUT, Active, Cotangents, shifted
 from ..core.sampling import Draw, Sample, floats
 from . import arithmetic, elementwise, movement, reduce
 
@@ -26,6 +26,7 @@ __all__ = ["log_softmax", "softmax"]
 class Softmax(Fused):
     """y = eˣ / Σ eˣ along an axis;  x̄ = y (ȳ - Σ ȳ y), so backward keeps only the output."""
 
+    batching = (("axis", shifted),)
     axis: int
     needs = OUTPUT
     promotes = True
@@ -69,6 +70,7 @@ class Softmax(Fused):
 class LogSoftmax(Fused):
     """y = x - log Σ eˣ along an axis;  x̄ = ȳ - eʸ Σ ȳ, so backward keeps only the output."""
 
+    batching = (("axis", shifted),)
     axis: int
     needs = OUTPUT
     promotes = True
@@ -140,20 +142,22 @@ def log_probabilities(x: Any, axis: int) -> Any:
     return y
 
 
-def softmax(x: V, dim: int = -1) -> V:
+def softmax(x: V, dim: int = -1, dtype: Any = None) -> V:
     """eˣ / Σ eˣ along `dim`: positive numbers that sum to 1.  ∂yᵢ/∂xⱼ = yᵢ (δᵢⱼ - yⱼ).
 
-    Of a number it is 1, of scores that are all -inf NaN. Raises IndexRangeError for a wrong `dim`.
+    Of a number it is 1, of scores that are all -inf NaN. With `dtype`, x is converted first. Raises
+    IndexRangeError for a wrong `dim`.
 
     >>> softmax(tensor([1e30, -1e30, 0.0]))
     tensor([1., 0., 0.])
     """
+    x = x if dtype is None else movement.cast(x, dtype)
     if not shape_of(x):
         return movement.reshape(softmax(movement.reshape(x, (1,)), dim), ())
     return apply(Softmax(reduce.axis_of(x, dim)), x)
 
 
-def log_softmax(x: V, dim: int = -1) -> V:
+def log_softmax(x: V, dim: int = -1, dtype: Any = None) -> V:
     """log(eˣ / Σ eˣ) along `dim`, finite also where the softmax underflows.
 
     ∂yᵢ/∂xⱼ = δᵢⱼ - softmax(x)ⱼ. Raises IndexRangeError for a wrong `dim`.
@@ -161,6 +165,7 @@ def log_softmax(x: V, dim: int = -1) -> V:
     >>> log_softmax(tensor([0.0, 200.0]))
     tensor([-200.,    0.])
     """
+    x = x if dtype is None else movement.cast(x, dtype)
     if not shape_of(x):
         return movement.reshape(log_softmax(movement.reshape(x, (1,)), dim), ())
     return apply(LogSoftmax(reduce.axis_of(x, dim)), x)

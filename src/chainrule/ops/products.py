@@ -10,7 +10,7 @@ import numpy as np
 from ..core.apply import apply
 from ..core.aval import Aval, Data
 from ..core.families import Fused
-from ..core.op import Active, Cotangents
+from ..core.op import Active, Cotangents, shifted
 from ..core.sampling import Sample, floats
 from . import arithmetic, movement, reduce
 
@@ -22,6 +22,7 @@ _product: Any = np.multiply.reduce  # typed Any: NumPy's overloads want a litera
 class Prod(Fused):
     """y = Π x along an axis;  dy/dxᵢ = the product of the others, without dividing by xᵢ."""
 
+    batching = (("axis", shifted),)
     axis: int
     keepdim: bool = False
 
@@ -54,6 +55,7 @@ class Prod(Fused):
 class ProdOthers(Fused):
     """yᵢ = the product of all xⱼ along an axis except xᵢ, from running products of both sides."""
 
+    batching = (("axis", shifted),)
     axis: int
 
     def infer(self, *xs: Any) -> Aval:
@@ -103,13 +105,16 @@ class ProdOthers(Fused):
                 yield Sample(cls(axis), floats(shape))
 
 
-def prod(x: V, dim: reduce.Dim = None, keepdim: bool = False) -> V:
+def prod(x: V, dim: reduce.Dim = None, keepdim: bool = False, *, dtype: Any = None) -> V:
     """Product over `dim`; 1 of no elements.  dy/dxᵢ = the product of the others, zeros or not.
+
+    With `dtype`, x is converted first.
 
     >>> prod(tensor([2.0, 3.0, 4.0]))
     tensor(24.)
     """
     axes = reduce.axes_of(x, dim)
+    x = x if dtype is None else movement.cast(x, dtype)
     y = x
     ndim = len(x.shape)  # type: ignore[attr-defined]  # V has a shape
     if len(axes) == ndim != 1 and not keepdim:

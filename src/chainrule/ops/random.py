@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -17,17 +17,18 @@ from .. import config
 from ..core.apply import apply
 from ..core.aval import Aval, DType, Shape, shape_of
 from ..core.families import Constant
+from ..core.op import Batching, with_size
 from ..core.sampling import Draw, Sample
 from ..core.value import Value, make_leaf, tape
 from ..errors import ArgumentError, CheckpointError, ShapeError, TracingError
-from . import arithmetic, comparison, movement, philox, selection
+from . import arithmetic, movement, philox, selection
 from .draws import Pair, handed_out
 
 V = TypeVar("V")
 
 __all__ = [
-    "Generator", "bernoulli", "default_generator", "dropout", "feature_dropout", "manual_seed",
-    "normal", "permutation", "rand", "randint", "randn", "uniform",
+    "Generator", "default_generator", "dropout", "feature_dropout", "manual_seed",
+    "permutation", "rand", "randint", "randn", "uniform",
 ]  # fmt: skip
 
 _MASK = 2**64 - 1
@@ -131,6 +132,7 @@ def manual_seed(seed: int) -> Generator:
 class _Random(Constant, abstract=True):
     """Random numbers of a shape; the inputs are the key and the number of the first block."""
 
+    batching: ClassVar[Batching | None] = (("shape", with_size),)
     shape: Shape
     dtype: DType
 
@@ -249,6 +251,8 @@ class RandomMask(_Random):
 class RandomPermutation(_Random):
     """The numbers 0 … n-1 in random order."""
 
+    batching = None
+
     @property
     def is_wide(self) -> bool:
         return True
@@ -335,20 +339,6 @@ def uniform(
     return rand(size, dtype=dtype, generator=generator) * (float(high) - float(low)) + float(low)
 
 
-def normal(
-    mean: float = 0.0,
-    std: float = 1.0,
-    size: movement.Sizes = (),
-    *,
-    dtype: Any = None,
-    generator: Generator | None = None,
-) -> Any:
-    """Normal numbers of the given mean and standard deviation."""
-    if std < 0:
-        raise ArgumentError("a standard deviation is not negative", got=str(std))
-    return randn(size, dtype=dtype, generator=generator) * float(std) + float(mean)
-
-
 def randint(
     low: int,
     high: int | movement.Sizes | None = None,
@@ -371,22 +361,15 @@ def randint(
     if not (isinstance(low, (int, np.integer)) and isinstance(high, (int, np.integer))):
         raise ArgumentError("randint needs integer bounds", got=f"low {low!r}, high {high!r}")
     size = () if size is None else size
-    limits = np.iinfo(dtype)
+    kind = np.dtype(np.int64 if np.dtype(dtype).kind == "f" else dtype)
+    limits = np.iinfo(kind)
     if not limits.min <= low < high <= limits.max + 1:
         raise ArgumentError(
             "randint needs low < high within the range of its dtype",
             got=f"low {low}, high {high}, {np.dtype(dtype)}",
         )
-    return _draw(RandomInteger(_size((size,)), np.dtype(dtype), int(low), int(high)), generator)
-
-
-def bernoulli(p: V, *, generator: Generator | None = None) -> V:
-    """1 with probability `p`, else 0, for each element of `p`; no gradient passes."""
-    shape = shape_of(p)
-    dtype = getattr(p, "dtype", np.dtype(float))
-    drawn = rand(shape, dtype=dtype if dtype.kind == "f" else None, generator=generator)
-    chosen: V = movement.cast(comparison.lt(drawn, p), drawn.dtype)
-    return chosen
+    drawn = _draw(RandomInteger(_size((size,)), kind, int(low), int(high)), generator)
+    return drawn if kind == dtype else movement.cast(drawn, dtype)
 
 
 def permutation(n: int, *, generator: Generator | None = None) -> Any:
@@ -437,8 +420,7 @@ def _dropped(x: V, p: float, training: bool, shape: Shape, generator: Generator 
         return movement.identity(x)
     source: Any = x
     if p == 1.0:
-        nothing: V = selection.where(np.False_, source, 0.0)
-        return nothing
+        return selection.where(np.False_, source, 0.0)  # type: ignore[no-any-return]  # as x
     dtype = source.dtype if source.dtype.kind == "f" else config.get_default_dtype()
     op = RandomMask(shape, dtype, float(p))
     key, counter = (generator or default_generator).next(op.blocks)

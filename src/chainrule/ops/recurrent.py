@@ -15,7 +15,15 @@ import numpy as np
 from ..core.apply import apply
 from ..core.aval import describe, shape_of
 from ..errors import ArgumentError, ShapeError
-from . import contract, elman, gated_recurrent, long_short_term
+from . import (
+    contract,
+    elementwise,
+    elman,
+    gated_recurrent,
+    joining,
+    long_short_term,
+    sequences,
+)
 
 V = TypeVar("V")
 
@@ -23,14 +31,22 @@ __all__ = ["gru", "lstm", "rnn"]
 
 
 def lstm(
-    x: V, h0: Any, c0: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None
+    x: V,
+    h0: Any,
+    c0: Any,
+    w_ih: Any,
+    w_hh: Any,
+    b_ih: Any = None,
+    b_hh: Any = None,
+    w_hr: Any = None,
 ) -> tuple[V, V, V]:
     """A layer of long short-term memory over a sequence: (out, h_n, c_n).
 
     x (T, N, I), h0 and c0 (N, H), w_ih (4H, I), w_hh (4H, H), biases (4H); out (T, N, H) has every
     hidden state, h_n and c_n (N, H) are the last. With a = x_t W_ihᵀ + b_ih + h_{t-1} W_hhᵀ + b_hh
     cut into four, in PyTorch's order: i, f, o = σ(a_i), σ(a_f), σ(a_o); g = tanh(a_g);
-    c_t = f c_{t-1} + i g; h_t = o tanh(c_t).
+    c_t = f c_{t-1} + i g; h_t = o tanh(c_t), or with w_hr (P, H) its projection w_hr h_t; then h0
+    is (N, P) and w_hh (4H, P).
 
     Raises ShapeError for operands that do not fit, or no steps. Source: Hochreiter and Schmidhuber
     1997, with the forget gate of Gers, Schmidhuber and Cummins 2000.
@@ -41,6 +57,8 @@ def lstm(
     ((5, 2, 4), (2, 4))
     """
     z = _projected("lstm", x, w_ih, _sum(b_ih, b_hh))
+    if w_hr is not None:
+        return _lstm_with_projection(z, h0, c0, w_hh, w_hr)
     outputs: Any = apply(long_short_term.LSTM(), z, h0, c0, w_hh)
     out, cells, _ = outputs
     return out, out[-1], cells[-1]
@@ -89,6 +107,17 @@ def rnn(
     z = _projected("rnn", x, w_ih, _sum(b_ih, b_hh))
     out: Any = apply(elman.RNN(nonlinearity), z, h0, w_hh)
     return out, out[-1]
+
+
+def _lstm_with_projection(z: Any, h: Any, c: Any, w_hh: Any, w_hr: Any) -> tuple[Any, Any, Any]:
+    """An LSTM whose hidden state is projected, step by step, from the projected inputs z."""
+    out = []
+    for t in range(shape_of(z)[0]):
+        i, f, g, o = sequences.cut(z[t] + contract.linear(h, w_hh), 4)
+        c = elementwise.sigmoid(f) * c + elementwise.sigmoid(i) * elementwise.tanh(g)
+        h = contract.linear(elementwise.sigmoid(o) * elementwise.tanh(c), w_hr)
+        out.append(h)
+    return joining.stack(out), h, c
 
 
 def _projected(name: str, x: V, w: Any, b: Any) -> Any:

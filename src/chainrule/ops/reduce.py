@@ -18,6 +18,7 @@ import numpy as np
 from .. import config
 from ..core.apply import apply
 from ..core.aval import (
+    SCALARS,
     Aval,
     Axes,
     Data,
@@ -28,7 +29,7 @@ from ..core.aval import (
     normalize_axis,
 )
 from ..core.families import Constant, Fused, Linear
-from ..core.op import BOTH, Active, Cotangents, Op
+from ..core.op import BOTH, Active, Cotangents, Op, shifted
 from ..core.sampling import Sample, bools, distinct, floats
 from ..errors import DTypeError, ShapeError
 from . import arithmetic, elementwise, movement, ordering, probabilities
@@ -82,7 +83,9 @@ def axis_of(x: Any, dim: int) -> int:
 
 
 def as_float(x: V) -> V:
-    """x itself if it is of floats, else x in the default float type."""
+    """x itself if it is of floats, else x in the default float type; a Python number as a float."""
+    if type(x) in SCALARS:
+        return float(x)  # type: ignore[arg-type,return-value]  # V is a number here
     if x.dtype.kind == "f":  # type: ignore[attr-defined]  # V has a dtype
         return x
     return movement.cast(x, config.get_default_dtype())
@@ -101,6 +104,7 @@ def sum_dtype(dtype: DType) -> DType:
 class Reduction(Op, abstract=True):
     """A function of the elements along some axes."""
 
+    batching = (("axes", shifted),)
     axes: Axes
     keepdim: bool = False
 
@@ -395,10 +399,7 @@ def amax(x: V, dim: Dim = None, keepdim: bool = False) -> V:
 
 
 def amin(x: V, dim: Dim = None, keepdim: bool = False) -> V:
-    """The least elements over `dim`, NaN if one is; the elements that tie share the derivative.
-
-    Raises ShapeError for no elements.
-    """
+    """The least elements over `dim`, NaN if one is; ties and errors as in ``amax``."""
     return apply(Amin(axes_of(x, dim), keepdim), x)
 
 
@@ -419,10 +420,7 @@ def max(x: V, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def min(x: V, dim: Any = None, keepdim: bool = False) -> Any:
-    """The least element; with `dim`, a pair (values, indices); with a tensor, ``minimum``.
-
-    Ties as in ``max``; a NaN is the result. Raises ShapeError for no elements.
-    """
+    """The least element, or a pair with `dim`; NaN if one is. Ties and errors as in ``max``."""
     if dim is None:
         return amin(x, None, keepdim)
     if not isinstance(dim, (int, np.integer)):

@@ -16,6 +16,7 @@ import numpy as np
 from ..core.apply import apply
 from ..core.aval import Aval, Axes, Data, Shape, normalize_axes, normalize_axis, shape_of
 from ..core.families import Linear
+from ..core.op import in_front, with_size
 from ..core.sampling import Sample, floats
 from ..errors import ArgumentError, IndexRangeError, ShapeError
 from . import joining, keys, movement
@@ -32,6 +33,9 @@ class Slice(Linear):
     `shape` leaves out.
     """
 
+    batching = (
+        ("starts", in_front(0)), ("sizes", with_size), ("steps", in_front(1)), ("shape", with_size),
+    )  # fmt: skip
     views = True
     starts: Axes
     sizes: Shape
@@ -76,6 +80,7 @@ class Slice(Linear):
 class Spread(Linear):
     """The transpose of a slice: zeros of `shape`, with x at the places that the slice reads."""
 
+    batching = (("starts", in_front(0)), ("steps", in_front(1)), ("shape", with_size))
     starts: Axes
     steps: Axes
     shape: Shape
@@ -154,10 +159,11 @@ def slice_(
     return apply(Slice(tuple(starts), sizes, strides, sizes), x)
 
 
-def flip(x: V, *dims: movement.Sizes) -> V:
-    """x with the order along the axes `dims` reversed; without `dims`, along all."""
+def flip(x: V, *axes: movement.Sizes, dims: movement.Sizes | None = None) -> V:
+    """x with the order along `axes`, or `dims`, reversed; without either, along all."""
     shape = shape_of(x)
-    axes = normalize_axes(movement.dims(dims) if dims else None, len(shape))
+    named = axes if dims is None else (dims,)
+    axes = normalize_axes(movement.dims(named) if named else None, len(shape))
     if not shape:
         return movement.reshape(x, ())
     starts = tuple(n - 1 if a in axes and n else 0 for a, n in enumerate(shape))
@@ -202,6 +208,7 @@ def roll(x: V, shifts: movement.Sizes, dims: movement.Sizes | None = None) -> V:
 class Pad(Linear):
     """x in the middle of a larger array; the rest is `value`, so only y - value is linear in x."""
 
+    batching = (("widths", in_front((0, 0))),)
     widths: tuple[tuple[int, int], ...]
     value: float = 0.0
 
@@ -264,6 +271,25 @@ def pad(x: V, widths: Widths, value: float = 0.0) -> V:
     return apply(Pad(pairs, float(value)), x)
 
 
+def constant_pad_nd(input: V, pad: Sequence[int], value: float = 0.0) -> V:
+    """``pad`` with PyTorch's order: (before, after) for the last axis, then for the one before.
+
+    Raises ShapeError for an odd number of widths, or for more axes than there are.
+    """
+    rank = len(shape_of(input))
+    if len(pad) % 2 or len(pad) > 2 * rank:
+        raise ShapeError(
+            "pad takes a pair of widths for each of the last axes",
+            expected=f"up to {2 * rank} numbers",
+            got=str(tuple(pad)),
+        )
+    pairs = [(int(a), int(b)) for a, b in zip(pad[::2], pad[1::2], strict=True)]
+    return _pad(input, (*[(0, 0)] * (rank - len(pairs)), *reversed(pairs)), value)
+
+
+_pad = pad  # for a function with a parameter of that name
+
+
 def _cut(x: V, pairs: tuple[tuple[int, int], ...]) -> tuple[V, tuple[tuple[int, int], ...]]:
     """x without what the negative widths cut off, and the widths that remain to be added."""
     shape = shape_of(x)
@@ -286,7 +312,7 @@ def pad_mode(x: V, widths: Widths, mode: str = "reflect", value: float = 0.0) ->
     `mode` is ``constant`` (all equal to `value`), ``reflect`` (mirrored, the border not repeated),
     ``symmetric`` (mirrored, the border repeated), ``replicate`` or ``edge`` (the border element),
     ``circular`` or ``wrap`` (from the other end), as in ``numpy.pad``. Elements that are used twice
-    gather the sum of their gradients.
+    gather the sum of their gradients. A negative width cuts instead.
     Raises ArgumentError for another mode, ShapeError if there is nothing to take.
 
     >>> pad_mode(tensor([1.0, 2.0, 3.0]), ((2, 1),), "reflect")
@@ -300,10 +326,14 @@ def pad_mode(x: V, widths: Widths, mode: str = "reflect", value: float = 0.0) ->
             expected="constant, " + ", ".join(_SOURCES),
             got=repr(mode),
         )
+    if mode in ("circular", "wrap") and any(min(pair) < 0 for pair in widths):
+        x, widths = _cut(x, tuple((int(a), int(b)) for a, b in widths))
     shape = shape_of(x)
-    if len(widths) != len(shape) or any(min(pair) < 0 for pair in widths):
+    if len(widths) != len(shape) or any(
+        n + a + b < 0 for n, (a, b) in zip(shape, widths, strict=False)
+    ):
         raise ShapeError(
-            "pad_mode needs one pair of widths, not negative, for each axis",
+            "pad_mode needs one pair of widths for each axis",
             got=f"widths {tuple(map(tuple, widths))} for {shape}",
         )
     y: Any = movement.reshape(x, shape)

@@ -163,7 +163,7 @@ def make_window(
     Raises ArgumentError for numbers out of range, and for "same" with a stride.
     """
     k = ints("kernel_size", kernel, rank, 1)
-    s = k if stride is None else ints("stride", stride, rank, 1)
+    s = k if stride is None or stride == () else ints("stride", stride, rank, 1)
     d = ints("dilation", dilation, rank, 1)
     if isinstance(padding, str):
         if padding not in ("same", "valid") or (padding == "same" and set(s) != {1}):
@@ -188,7 +188,7 @@ def spatial(x: Any, window: Window, name: str, least: int) -> Shape:
     if len(shape) < window.rank + least:
         raise ShapeError(
             f"{name} needs more dimensions",
-            expected=f"(…, C, {', '.join('LHWD'[1 - (window.rank == 1) :][: window.rank])})",
+            expected=f"(…, C, {', '.join(('L', 'HW', 'DHW')[window.rank - 1])})",
             got=describe(x),
         )
     return tuple(shape[len(shape) - window.rank :])
@@ -238,6 +238,7 @@ def pooling_window(
 class Unfold(Linear):
     """y[n, c, t, p] = x[n, c, s·p + d·t - lo]: a copy of each window; zero outside the input."""
 
+    batching = ()
     window: Window
 
     def infer(self, *xs: Any) -> Aval:
@@ -274,6 +275,7 @@ class Unfold(Linear):
 class Fold(Linear):
     """x[n, c, i] = Σ y[n, c, t, p] where s·p + d·t - lo = i: the transpose of unfold."""
 
+    batching = ()
     window: Window
     size: Shape
 

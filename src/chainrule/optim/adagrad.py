@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Unpack, final
 
 import numpy as np
 
 from .. import ops
 from ..core.aval import Data
-from .optimizer import Group, Optimizer, Params, State, Update, factor, require_rates
+from .hyper import Flags, Group, State, Update, factor, require_rates
+from .optimizer import Optimizer, Params
 
 
 @final
@@ -31,6 +32,7 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        **flags: Unpack[Flags],
     ) -> None:
         super().__init__(
             params,
@@ -42,6 +44,7 @@ class Adagrad(Optimizer):
                 "eps": eps,
                 "maximize": maximize,
             },
+            flags,
         )
 
     def check(self, group: Group) -> None:

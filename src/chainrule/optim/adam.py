@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from .. import ops
 from ..core.aval import Data
-from .optimizer import Group, Optimizer, Params, State, Update, factor, require, require_rates
+from .hyper import Flags, Group, State, Update, factor, require_betas, require_rates
+from .optimizer import Optimizer, Params
 
 
 class Adam(Optimizer):
@@ -13,8 +16,9 @@ class Adam(Optimizer):
     m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²;
     θ ← θ - lr m̂ / (√v̂ + ε)  with  m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ).
 
-    `weight_decay` adds a multiple of θ to g; with `amsgrad`, v̂ uses the largest v so far; with
-    `maximize`, uphill. D. Kingma, J. Ba, "Adam: a method for stochastic optimization",
+    `weight_decay` adds a multiple of θ to g, or acts as in AdamW (`decoupled_weight_decay`); with
+    `amsgrad`, v̂ uses the largest v so far; with `maximize`, uphill. D. Kingma, J. Ba, "Adam: a
+    method for stochastic optimization",
     arXiv:1412.6980, algorithm 1; amsgrad: S. Reddi et al., "On the convergence of Adam and beyond"
     (ICLR 2018).
 
@@ -26,8 +30,6 @@ class Adam(Optimizer):
     tensor([0.9000, 0.9000], requires_grad=True)
     """
 
-    decoupled = False
-
     def __init__(
         self,
         params: Params,
@@ -38,6 +40,8 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        **flags: Unpack[Flags],
     ) -> None:
         super().__init__(
             params,
@@ -48,20 +52,21 @@ class Adam(Optimizer):
                 "weight_decay": weight_decay,
                 "amsgrad": amsgrad,
                 "maximize": maximize,
+                "decoupled_weight_decay": decoupled_weight_decay,
             },
+            flags,
         )
 
     def check(self, group: Group) -> None:
         require_rates(group, "lr", "eps", "weight_decay")
-        betas = tuple(group["betas"])
-        require(len(betas) == 2 and all(0 <= b < 1 for b in betas), "two betas in [0, 1)", betas)
+        require_betas(group)
 
     def slots(self, group: Group) -> tuple[str, ...]:
         averages = ("step", "exp_avg", "exp_avg_sq")
         return (*averages, "max_exp_avg_sq") if group["amsgrad"] else averages
 
     def update(self, param: Data, grad: Data, state: State, hyper: Group) -> Update:
-        return adam(param, grad, state, hyper, decoupled=self.decoupled)
+        return adam(param, grad, state, hyper)
 
 
 class AdamW(Adam):
@@ -70,8 +75,6 @@ class AdamW(Adam):
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", arXiv:1711.05101,
     algorithm 2.
     """
-
-    decoupled = True
 
     def __init__(
         self,
@@ -83,12 +86,16 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        **flags: Unpack[Flags],
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize,
+            decoupled_weight_decay=True, **flags,
+        )  # fmt: skip
 
 
-def adam(param: Data, grad: Data, state: State, hyper: Group, *, decoupled: bool) -> Update:
-    """One step of Adam, or with `decoupled` weight decay of AdamW.
+def adam(param: Data, grad: Data, state: State, hyper: Group) -> Update:
+    """One step of Adam, or with decoupled weight decay of AdamW.
 
     Augmented assignments change only arrays made here: a third less time on large parameters than
     with a new array for each operation. On traced values they mean the plain operators.
@@ -98,7 +105,7 @@ def adam(param: Data, grad: Data, state: State, hyper: Group, *, decoupled: bool
     if hyper["maximize"]:
         grad = -grad
     if weight_decay:
-        if decoupled:
+        if hyper["decoupled_weight_decay"]:
             param = param * factor(1.0 - lr * weight_decay, param)
         else:
             grad = grad + param * weight_decay

@@ -13,37 +13,45 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, SupportsFloat, TypeAlias
 
 import numpy as np
 
 from .. import ops
-from ..core.aval import SCALARS, Data, describe
+from ..core.aval import Data, describe
+from ..core.observation import observation
 from ..core.value import Value, configuration, recording, tape
 from ..creation import zeros_like
 from ..errors import ArgumentError, StateError
 from ..nn.module import Module
 from ..tensor import Tensor
+from .hooks import Hooked
+from .hyper import Flags, Group, State, Update, accepted, is_number
 
-Group: TypeAlias = dict[str, Any]
-"""``params``, a list of tensors, and the hyper-parameters they are updated with."""
-State: TypeAlias = dict[str, Data]
 Params: TypeAlias = Iterable[Tensor] | Iterable[Group]
-Update: TypeAlias = tuple[Data, State]
 
 
-class Optimizer(ABC):
+class Optimizer(Hooked, ABC):
     """Base of all optimizers. Subclasses give ``slots``, ``update`` and ``check``.
 
-    `params` are tensors, or dictionaries with ``params`` and hyper-parameters of their own;
-    `defaults` are the hyper-parameters of groups that do not name them.
+    `params` are tensors, pairs of a name and a tensor, or dictionaries with ``params`` and
+    hyper-parameters of their own; `defaults` are the hyper-parameters of groups that do not name
+    them.
 
     Raises ArgumentError for parameters that are no tensors, appear twice, or are none at all, and
     for hyper-parameters out of range.
     """
 
-    def __init__(self, params: Params, defaults: Group) -> None:
-        self.defaults = defaults
+    implied: ClassVar[Mapping[str, Any]] = {}
+    """State tensors that PyTorch does not save, and the number that stands for what they were."""
+    was_stepped: bool = False
+    """Whether ``step`` was ever called."""
+
+    watch: Any = None
+    """What measures each update, if anything does: see ``train.watching``."""
+
+    def __init__(self, params: Params, defaults: Group, flags: Flags | None = None) -> None:
+        self.defaults = {**defaults, **accepted(type(self).__name__, flags or {})}
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         if isinstance(params, Value):
@@ -73,6 +81,10 @@ class Optimizer(ABC):
     def slots(self, group: Group) -> tuple[str, ...]:
         """Names of the state tensors that a parameter of this group has."""
 
+    def slots_of(self, param: Data, group: Group) -> tuple[str, ...]:
+        """Names of the state tensors of one parameter, for algorithms that look at its shape."""
+        return self.slots(group)
+
     @abstractmethod
     def update(self, param: Data, grad: Data, state: State, hyper: Group) -> Update:
         """The new parameter and state."""
@@ -93,6 +105,9 @@ class Optimizer(ABC):
         group = {**self.defaults, **param_group}
         params = group["params"]
         group["params"] = [params] if isinstance(params, Tensor) else list(params)
+        if group["params"] and all(_is_named(p) for p in group["params"]):
+            group["param_names"] = [name for name, _ in group["params"]]
+            group["params"] = [p for _, p in group["params"]]
         taken = {id(p) for other in self.param_groups for p in other["params"]}
         for p in group["params"]:
             if not isinstance(p, Tensor):
@@ -125,21 +140,36 @@ class Optimizer(ABC):
         loss = None
         if tape.graph is not None:
             tape.graph.visit(self)
+        self.was_stepped = True
+        self._call_hooks("before step", (closure,), {})
         if closure is not None:
             with recording(True):
                 loss = closure()
+        if observation.by is None:
+            self._update_all()
+        else:
+            observation.by.update(self, self._update_all)
+        self._call_hooks("after step", (closure,), {})
+        return loss
+
+    def _update_all(self) -> None:
+        if self.watch is None:
+            self._step_groups()
+        else:
+            self.watch.update(self._step_groups)
+
+    def _step_groups(self) -> None:
         with recording(False):
             for group in self.param_groups:
                 self._step_group(group)
-        return loss
 
     def _step_group(self, group: Group) -> None:
         plain = {key: _plain(value) for key, value in group.items() if key != "params"}
         hyper = plain if tape.graph is None else tape.graph.numbers(group, plain)
-        slots = self.slots(plain)
         for p in group["params"]:
             if p.grad is None:
                 continue
+            slots = self.slots_of(p.array, plain)
             cells = self._cells(p, slots, plain)
             param, grad = p.array, p.grad.array
             if grad.dtype != param.dtype:
@@ -170,6 +200,7 @@ class Optimizer(ABC):
     def configuration(self) -> dict[str, Any]:
         """What a compiled step depends on besides the numbers in the groups."""
         found: dict[str, Any] = {"state": self.state, "parameters with state": len(self.state)}
+        found["watch"] = self.watch
         for n, cells in enumerate(self.state.values()):
             found |= {f"state[{n}].{slot}": cell for slot, cell in cells.items()}
         for i, group in enumerate(self.param_groups):
@@ -182,8 +213,9 @@ class Optimizer(ABC):
     def state_dict(self) -> dict[str, Any]:
         """A snapshot: ``state`` by the number of the parameter, and ``param_groups`` with numbers
         in place of parameters."""
+        self._call_hooks("before saving")
         number = {p: i for i, p in enumerate(self._parameters())}
-        return {
+        state: dict[str, Any] = {
             "state": {
                 number[p]: {slot: cell.clone() for slot, cell in cells.items()}
                 for p, cells in self.state.items()
@@ -193,12 +225,17 @@ class Optimizer(ABC):
                 for group in self.param_groups
             ],
         }
+        changed = self._call_hooks("after saving", state)
+        return state if changed is None else dict(changed)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state that ``state_dict`` made, for as many parameters of the same shapes.
 
-        Nothing is changed unless everything fits. Raises StateError if something does not.
+        PyTorch's states of the same algorithm fit too. Nothing is changed unless everything fits.
+        Raises StateError if something does not.
         """
+        changed = self._call_hooks("before loading", state_dict)
+        state_dict = state_dict if changed is None else changed
         groups = [self._fitted_group(g) for g in _listed(state_dict.get("param_groups"))]
         own = [len(group["params"]) for group in self.param_groups]
         given = [len(group["params"]) for group in groups]
@@ -211,10 +248,10 @@ class Optimizer(ABC):
         saved = {int(number): cells for number, cells in dict(state_dict["state"]).items()}
         loaded: dict[Tensor, dict[str, Tensor]] = {}
         for mine, group in zip(self.param_groups, groups, strict=True):
-            slots = self.slots(group)
             for p, number in zip(mine["params"], group["params"], strict=True):
-                if number in saved:
-                    loaded[p] = _fitted_cells(p, number, saved.pop(number), slots)
+                cells = saved.pop(number, {})
+                if cells:
+                    loaded[p] = self._fitted_cells(p, number, cells, group)
         if saved:
             raise StateError(
                 "the state is of parameters that this optimizer does not have",
@@ -223,6 +260,35 @@ class Optimizer(ABC):
         self._take_over(loaded)
         for mine, group in zip(self.param_groups, groups, strict=True):
             mine.update({key: value for key, value in group.items() if key != "params"})
+        self._call_hooks("after loading")
+
+    def _fitted_cells(
+        self, p: Tensor, number: int, given: Mapping[str, Any], group: Group
+    ) -> dict[str, Tensor]:
+        """Copies of the saved state tensors of one parameter, or StateError if they do not fit."""
+        slots = self.slots_of(p.array, group)
+        saved = {slot: value for slot, value in given.items() if value is not None}
+        if saved:
+            saved = {**{k: v for k, v in self.implied.items() if k in slots}, **saved}
+        if set(saved) != set(slots):
+            raise StateError(
+                f"the state of parameter {number} is of another algorithm",
+                expected=", ".join(slots) or "no state tensors",
+                got=", ".join(map(str, given)),
+            )
+        cells = {}
+        for slot, value in saved.items():
+            array = np.array(np.asarray(value.array if isinstance(value, Value) else value))
+            like = self.start(slot, p.array, group)
+            kinds = "fi" if slot == "step" else "f"
+            if array.shape != like.shape or array.dtype.kind not in kinds:
+                raise StateError(
+                    "a state tensor does not fit its parameter",
+                    expected=f"{slot} of parameter {number}: {describe(like)}",
+                    got=describe(array),
+                )
+            cells[slot] = Tensor.wrap(array.astype(like.dtype, copy=False))
+        return cells
 
     def _take_over(self, loaded: dict[Tensor, dict[str, Tensor]]) -> None:
         """Make `loaded` the state. Cells that were there stay, so that compiled steps hold."""
@@ -237,23 +303,26 @@ class Optimizer(ABC):
 
     def _fitted_group(self, given: Any) -> Group:
         """A saved group with the hyper-parameters of this optimizer, each of its own kind."""
-        if not isinstance(given, Mapping) or {"params", *self.defaults} - set(given):
+        wanted = {"params", *self.defaults} - set(Flags.__annotations__)
+        if not isinstance(given, Mapping) or wanted - set(given):
             raise StateError(
                 f"a parameter group lacks settings of {type(self).__name__}",
-                expected=", ".join(["params", *self.defaults]),
+                expected=", ".join(sorted(wanted)),
                 got=", ".join(map(str, given)) if isinstance(given, Mapping) else repr(given)[:60],
             )
         # JSON turns tuples such as betas into lists.
         group = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         group["params"] = [int(number) for number in given["params"]]
         for key, value in group.items():
-            default = self.defaults.get(key, 0.0)
-            if key != "params" and not _same_kind(value, default):
+            default = self.defaults.get(key, value)
+            if key not in ("params", *Flags.__annotations__) and not _same_kind(value, default):
                 raise StateError(
                     f"{key} in a parameter group is not what it should be",
                     expected=f"such as {default}",
                     got=repr(value)[:60],
                 )
+            if not isinstance(value, (int, float, Tensor)) and isinstance(value, SupportsFloat):
+                group[key] = float(value)  # another library's number
         self.check(group)
         return group
 
@@ -266,28 +335,6 @@ class Optimizer(ABC):
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {v}" for k, v in sorted(group.items()) if k != "params"]
         return "\n".join([*lines, ")"])
-
-
-def factor(number: Data, param: Data) -> Data:
-    """`number`, a Python number or a zero-dimensional value, as a factor that keeps param's dtype.
-
-    NumPy lets a float64 scalar widen a float32 array.
-    """
-    return number if type(number) in SCALARS else ops.cast(number, param.dtype)
-
-
-def require(holds: bool, expected: str, got: object) -> None:
-    """Raise ArgumentError unless a hyper-parameter is in its range."""
-    if not holds:
-        raise ArgumentError("a hyper-parameter is out of range", expected=expected, got=str(got))
-
-
-def require_rates(group: Group, *names: str) -> None:
-    """Raise ArgumentError unless these hyper-parameters are zero or more."""
-    for name in names:
-        value = group[name]
-        require(_is_number(value), f"{name}: a number", repr(value))
-        require(float(value) >= 0.0, f"{name} >= 0", value)
 
 
 def _plain(value: Any) -> Any:
@@ -316,39 +363,18 @@ def _same_kind(value: Any, default: Any) -> bool:
     """Whether a saved setting can stand where `default` does: a flag, a number, a tuple of them."""
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
+    if default is None or isinstance(default, str):
+        return value is None or isinstance(value, (str, int, float))
+    if value is None:
+        return False
     if isinstance(default, tuple):
         return (
             isinstance(value, tuple)
             and len(value) == len(default)
             and all(_same_kind(v, d) for v, d in zip(value, default, strict=True))
         )
-    return _is_number(value)
+    return is_number(value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number, Tensor))
-
-
-def _fitted_cells(
-    p: Tensor, number: int, given: Mapping[str, Any], slots: tuple[str, ...]
-) -> dict[str, Tensor]:
-    """Copies of the saved state tensors of one parameter, or StateError if they do not fit it."""
-    if set(given) != set(slots):
-        raise StateError(
-            f"the state of parameter {number} is of another algorithm",
-            expected=", ".join(slots) or "no state tensors",
-            got=", ".join(map(str, given)),
-        )
-    cells = {}
-    for slot, value in given.items():
-        array = np.array(value.array if isinstance(value, Value) else value)
-        wanted = () if slot == "step" else p.shape
-        if array.shape != wanted or array.dtype.kind != "f":
-            raise StateError(
-                "a state tensor does not fit its parameter",
-                expected=f"{slot} of parameter {number}: {p.dtype}{list(wanted)}",
-                got=describe(array),
-            )
-        dtype = np.float64 if slot == "step" else p.dtype
-        cells[slot] = Tensor.wrap(array.astype(dtype, copy=False))
-    return cells
+def _is_named(p: Any) -> bool:
+    return isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, final
 
 from ..errors import ArgumentError
-from .optimizer import Group, Optimizer
+from .hyper import Group
+from .optimizer import Optimizer
 from .schedules import Schedule
 
 

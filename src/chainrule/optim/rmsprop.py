@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Unpack, final
 
 from .. import ops
 from ..core.aval import Data
-from .optimizer import Group, Optimizer, Params, State, Update, factor, require_rates
+from .hyper import Flags, Group, State, Update, factor, require_rates
+from .optimizer import Optimizer, Params
 
 
 @final
@@ -32,6 +33,7 @@ class RMSprop(Optimizer):
         centered: bool = False,
         *,
         maximize: bool = False,
+        **flags: Unpack[Flags],
     ) -> None:
         super().__init__(
             params,
@@ -44,6 +46,7 @@ class RMSprop(Optimizer):
                 "centered": centered,
                 "maximize": maximize,
             },
+            flags,
         )
 
     def check(self, group: Group) -> None:
@@ -51,6 +54,7 @@ class RMSprop(Optimizer):
 
     def slots(self, group: Group) -> tuple[str, ...]:
         wanted = {
+            "step": True,
             "square_avg": True,
             "momentum_buffer": group["momentum"] > 0,
             "grad_avg": group["centered"],
@@ -69,7 +73,7 @@ def rmsprop(param: Data, grad: Data, state: State, hyper: Group) -> Update:
     if hyper["weight_decay"]:
         grad = grad + param * hyper["weight_decay"]
     squares = state["square_avg"] * alpha + grad * grad * (1.0 - alpha)
-    new: State = {"square_avg": squares}
+    new: State = {"step": state["step"] + 1.0, "square_avg": squares}
     if hyper["centered"]:
         mean = state["grad_avg"]
         mean = new["grad_avg"] = mean + (grad - mean) * (1.0 - alpha)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, final
 
+from ..core.apply import warn
 from ..errors import ArgumentError, StateError
 from .optimizer import Optimizer
 
@@ -95,10 +96,29 @@ class LRScheduler(Schedule):
             for i, (group, base) in enumerate(zip(groups, self.base_lrs, strict=True))
         ]
 
-    def step(self) -> None:
-        """Go to the next rate. Call it after the optimizer's ``step``, or once per epoch."""
+    def step(self, epoch: int | None = None) -> None:
+        """Go to the next rate, or to that of t = `epoch`.
+
+        Call it after the optimizer's ``step``, or once per epoch. Warns at the first step if there
+        are gradients that the optimizer has not used: then the first rate would be skipped.
+        """
+        if self.last_epoch == 0 and _is_early(self.optimizer):
+            warn("the schedule goes on before the optimizer's first step: call optimizer.step() "
+                 "first, or the first rate is never used")  # fmt: skip
+        if epoch is not None:
+            self._go_to(epoch)
+            return
         self.last_epoch += 1
         self._set(self.get_lr())
+
+    def _go_to(self, epoch: int) -> None:
+        """Take all steps from t = 0 again."""
+        if epoch < 0:
+            raise ArgumentError("a schedule cannot go before its start", got=str(epoch))
+        self.restart()
+        while self.last_epoch < epoch:
+            self.last_epoch += 1
+            self._set(self.get_lr())
 
     def begin(self, at: int = 0) -> None:
         """Go to t = `at` from the groups' rates as they are."""
@@ -133,20 +153,40 @@ class LambdaLR(LRScheduler):
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
-        groups = len(optimizer.param_groups)
-        self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
-        if len(self.lr_lambdas) != groups:
-            raise ArgumentError(
-                "LambdaLR needs one function for each group",
-                expected=str(groups),
-                got=str(len(self.lr_lambdas)),
-            )
+        self.lr_lambdas = _one_each(lr_lambda, optimizer, "LambdaLR")
         super().__init__(optimizer, last_epoch)
 
     def rate(self, lr: float, base: float, group: int) -> float:
         return base * self.lr_lambdas[group](self.last_epoch)
 
     first_rate = rate
+
+
+@final
+class MultiplicativeLR(LRScheduler):
+    """η ← η f(t), with one function for all groups or one for each; t begins at 1.
+
+    >>> optimizer = cr.optim.SGD([tensor(1.0, requires_grad=True)], lr=1.0)
+    >>> schedule = cr.optim.MultiplicativeLR(optimizer, lambda t: 0.5)
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        self.lr_lambdas = _one_each(lr_lambda, optimizer, "MultiplicativeLR")
+        super().__init__(optimizer, last_epoch)
+
+    def rate(self, lr: float, base: float, group: int) -> float:
+        return lr * self.lr_lambdas[group](self.last_epoch)
+
+    def first_rate(self, lr: float, base: float, group: int) -> float:
+        return lr if self.last_epoch == 0 else self.rate(lr, base, group)
 
 
 @final
@@ -367,6 +407,30 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         return self.eta_min + (base - self.eta_min) * phase / 2
 
     first_rate = rate
+
+
+def _one_each(
+    given: Callable[[int], float] | Sequence[Callable[[int], float]],
+    optimizer: Optimizer,
+    name: str,
+) -> list[Callable[[int], float]]:
+    """One function for each parameter group."""
+    groups = len(optimizer.param_groups)
+    found = [given] * groups if callable(given) else list(given)
+    if len(found) != groups:
+        raise ArgumentError(
+            f"{name} needs one function for each group",
+            expected=str(groups),
+            got=str(len(found)),
+        )
+    return found
+
+
+def _is_early(optimizer: Optimizer) -> bool:
+    """Whether the optimizer has gradients, and has never made a step."""
+    return not optimizer.was_stepped and any(
+        p.grad is not None for group in optimizer.param_groups for p in group["params"]
+    )
 
 
 def _positive(value: int, name: str) -> int:

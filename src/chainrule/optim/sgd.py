@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import final
+from types import MappingProxyType
+from typing import Unpack, final
 
 from .. import ops
 from ..core.aval import Data
-from .optimizer import Group, Optimizer, Params, State, Update, factor, require, require_rates
+from .hyper import Flags, Group, State, Update, factor, require, require_rates
+from .optimizer import Optimizer, Params
 
 
 @final
@@ -26,6 +28,8 @@ class SGD(Optimizer):
     tensor([0.8000], requires_grad=True)
     """
 
+    implied = MappingProxyType({"step": 1.0})
+
     def __init__(
         self,
         params: Params,
@@ -36,6 +40,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        **flags: Unpack[Flags],
     ) -> None:
         super().__init__(
             params,
@@ -47,6 +52,7 @@ class SGD(Optimizer):
                 "nesterov": nesterov,
                 "maximize": maximize,
             },
+            flags,
         )
 
     def check(self, group: Group) -> None:

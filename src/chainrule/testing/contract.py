@@ -20,7 +20,7 @@ from ..core.value import Item
 from ..errors import GradientError, SecondOrderError
 from . import formula, numeric
 from .cases import Array, Case, OpProgram
-from .layouts import LAYOUTS
+from .layouts import layouts_for
 from .program import GradientOf, gradients
 from .sampling import direction
 
@@ -269,7 +269,7 @@ def check_residuals(case: Case) -> Iterator[Record]:
 
 def check_layouts(case: Case) -> Iterator[Record]:
     """Storage order, strides, alignment and read-only memory change nothing."""
-    for name, arrange in LAYOUTS.items():
+    for name, arrange in layouts_for(case.sample.inputs):
         arranged = [arrange(x) if x.ndim else x for x in case.inputs]
         base = case.inputs
         if name == "zero stride":

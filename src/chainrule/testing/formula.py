@@ -101,17 +101,22 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "logical_and": lambda a, b: bool(a) and bool(b),
     "logical_or": lambda a, b: bool(a) or bool(b),
     "logical_not": operator.not_,
+    "copysign": lambda a, b: abs(a) if math.copysign(1.0, float(b)) > 0 else -abs(a),
+    "signbit": lambda x: math.copysign(1.0, float(x)) < 0,
+    "gcd": lambda a, b: math.gcd(int(a), int(b)),
+    "lcm": lambda a, b: math.lcm(int(a), int(b)),
 }
 """Functions that mean the same at every precision."""
 _LIBRARY = frozenset(
     {
         "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "sin", "cos", "tan",
         "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "erf", "erfc", "sigmoid",
-        "normal_cdf", "hypot", "floor_divide",
+        "normal_cdf", "hypot", "floor_divide", "lgamma", "digamma", "polygamma", "zeta", "igamma",
+        "igammac", "erfcx", "erfinv", "ndtri", "besseli", "besselj", "besselk", "bessely", "airyai",
         "square", "reciprocal", "floor", "ceil",
     }
 )  # fmt: skip
-"""Functions taken from ``math`` or mpmath, or made from theirs."""
+"""Functions taken from ``math`` or mpmath, or made from theirs; the special ones mpmath only."""
 _CONSTANTS = {"pi", "e", "inf", "nan"}
 
 
@@ -220,6 +225,11 @@ def _library(home: Any, name: str) -> Callable[..., Any]:
         "square": lambda x: x * x,
         "reciprocal": lambda x: _quotient(1, x),
         "log2": lambda x: home.log(x) / home.log(2),
+        "lgamma": lambda x: home.log(abs(home.gamma(x))),
+        "igamma": lambda a, x: home.gammainc(a, 0, x, regularized=True),
+        "igammac": lambda a, x: home.gammainc(a, x, regularized=True),
+        "erfcx": lambda x: home.exp(x * x) * home.erfc(x),
+        "ndtri": lambda p: home.sqrt(2) * home.erfinv(2 * p - 1),
     }
     if name in made and not (name == "log2" and home is math):
         return made[name]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..core.sampling import Draw
 
 Array: TypeAlias = NDArray[Any]
 
@@ -47,3 +49,9 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "unaligned": _unaligned,
 }
 """By name; each takes an array with at least one axis."""
+
+
+def layouts_for(draws: Sequence[Draw]) -> list[tuple[str, Callable[[Array], Array]]]:
+    """The layouts that leave inputs in their domain: equal columns would make a matrix singular."""
+    matrices = any(draw.kind in ("regular", "definite") for draw in draws)
+    return [(n, arrange) for n, arrange in LAYOUTS.items() if not matrices or n != "zero stride"]

@@ -30,6 +30,8 @@ def draw(spec: Draw, rng: np.random.Generator) -> NDArray[Any]:
         "int": _integers,
         "bool": _booleans,
         "distinct": _distinct,
+        "regular": _regular,
+        "definite": _definite,
     }
     if spec.kind not in kinds:
         raise ArgumentError("no such kind of draw", expected=", ".join(kinds), got=repr(spec.kind))
@@ -71,3 +73,23 @@ def _distinct(spec: Draw, rng: np.random.Generator) -> Floats:
     rung = max((spec.high - spec.low) / max(n, 1), 2 * _SPACING)
     ladder = spec.low + rung * (np.arange(n) + rng.uniform(0.25, 0.75, n))
     return np.asarray(rng.permutation(ladder).reshape(spec.shape))
+
+
+def _regular(spec: Draw, rng: np.random.Generator) -> Floats:
+    """U diag(s) Vᵀ with s evenly spread and random U and V with orthonormal columns."""
+    *lead, m, n = spec.shape
+    k = min(m, n)
+    u, v = _orthonormal((*lead, m, k), rng), _orthonormal((*lead, n, k), rng)
+    return np.asarray((u * np.linspace(spec.high, spec.low, k)) @ v.swapaxes(-1, -2))
+
+
+def _definite(spec: Draw, rng: np.random.Generator) -> Floats:
+    """V diag(w) Vᵀ with w evenly spread and a random orthogonal V."""
+    v = _orthonormal(spec.shape, rng)
+    made = (v * np.linspace(spec.high, spec.low, spec.shape[-1])) @ v.swapaxes(-1, -2)
+    return np.asarray((made + made.swapaxes(-1, -2)) / 2)
+
+
+def _orthonormal(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    drawn = rng.standard_normal(shape)
+    return np.asarray(np.linalg.qr(drawn)[0] if drawn.size else drawn)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from ... import ops
 from ...errors import ArgumentError, ShapeError
-from .. import init
+from .. import functional, init
 from ..module import Module
 from ..parameter import Parameter, blank
 from . import expect
@@ -75,8 +74,11 @@ class _Convolution(Module):
                 f"{name} does not know padding={padding!r}",
                 expected="numbers" if self.transposed else "numbers, 'same' or 'valid'",
             )
-        if mode != "zeros":
-            raise ArgumentError(f"{name} pads with zeros only", got=f"padding_mode={mode!r}")
+        modes = ("zeros",) if self.transposed else ("zeros", "reflect", "replicate", "circular")
+        if mode not in modes:
+            raise ArgumentError(
+                f"{name} does not know this padding_mode", expected=", ".join(modes), got=repr(mode)
+            )
 
     def _sizes(self, argument: str, value: Any, minimum: int = 1) -> tuple[int, ...]:
         """One number per spatial axis."""
@@ -88,6 +90,19 @@ class _Convolution(Module):
                 f"{type(self).__name__} takes {argument} as one number or {count}", got=repr(value)
             )
         return given
+
+    def _padded(self, x: Any) -> tuple[Any, Padding]:
+        """The input with its border, and what padding is left to the convolution."""
+        if self.padding_mode == "zeros" or self.padding == "valid":
+            return x, self.padding
+        border: list[int] = []
+        for axis in reversed(range(len(self.kernel_size))):
+            if isinstance(self.padding, tuple):
+                border += [self.padding[axis]] * 2
+            else:
+                total = self.dilation[axis] * (self.kernel_size[axis] - 1)
+                border += [total // 2, total - total // 2]
+        return functional.pad(x, border, self.padding_mode), 0
 
     def reset_parameters(self) -> None:
         """Draw new initial values: uniform on ±1/√fan_in, as in PyTorch."""
@@ -104,6 +119,8 @@ class _Convolution(Module):
             parts.append(f"dilation={self.dilation}")
         if any(self.output_padding):
             parts.append(f"output_padding={self.output_padding}")
+        if self.padding_mode != "zeros":
+            parts.append(f"padding_mode={self.padding_mode}")
         if self.groups != 1:
             parts.append(f"groups={self.groups}")
         if self.bias is None:
@@ -123,10 +140,11 @@ class Conv1d(_Convolution):
 
     axes = ("N", "C", "L")
 
-    def forward(self, x: Any) -> Any:
-        expect.channels(self, x, self.in_channels, self.axes, "in_channels")
-        return ops.conv1d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+    def forward(self, input: Any) -> Any:
+        expect.channels(self, input, self.in_channels, self.axes, "in_channels")
+        x, padding = self._padded(input)
+        return functional.conv1d(
+            x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
 
 
@@ -145,10 +163,28 @@ class Conv2d(_Convolution):
 
     axes = ("N", "C", "H", "W")
 
-    def forward(self, x: Any) -> Any:
-        expect.channels(self, x, self.in_channels, self.axes, "in_channels")
-        return ops.conv2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+    def forward(self, input: Any) -> Any:
+        expect.channels(self, input, self.in_channels, self.axes, "in_channels")
+        x, padding = self._padded(input)
+        return functional.conv2d(
+            x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+        )
+
+
+class Conv3d(_Convolution):
+    """Conv2d's formula with one more axis.
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W) → y (N, out_channels, D', H', W'); weight
+    (out_channels, C/groups, KD, KH, KW).
+    """
+
+    axes = ("N", "C", "D", "H", "W")
+
+    def forward(self, input: Any) -> Any:
+        expect.channels(self, input, self.in_channels, self.axes, "in_channels")
+        x, padding = self._padded(input)
+        return functional.conv3d(
+            x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
 
 
@@ -218,15 +254,15 @@ class ConvTranspose1d(_ConvolutionTranspose):
 
     axes = ("N", "C", "L")
 
-    def forward(self, x: Any, output_size: Sequence[int] | None = None) -> Any:
-        expect.channels(self, x, self.in_channels, self.axes, "in_channels")
-        return ops.conv_transpose1d(
-            x,
+    def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
+        expect.channels(self, input, self.in_channels, self.axes, "in_channels")
+        return functional.conv_transpose1d(
+            input,
             self.weight,
             self.bias,
             self.stride,
             self.padding,
-            self._output_padding(x, output_size),
+            self._output_padding(input, output_size),
             self.groups,
             self.dilation,
         )
@@ -245,15 +281,38 @@ class ConvTranspose2d(_ConvolutionTranspose):
 
     axes = ("N", "C", "H", "W")
 
-    def forward(self, x: Any, output_size: Sequence[int] | None = None) -> Any:
-        expect.channels(self, x, self.in_channels, self.axes, "in_channels")
-        return ops.conv_transpose2d(
-            x,
+    def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
+        expect.channels(self, input, self.in_channels, self.axes, "in_channels")
+        return functional.conv_transpose2d(
+            input,
             self.weight,
             self.bias,
             self.stride,
             self.padding,
-            self._output_padding(x, output_size),
+            self._output_padding(input, output_size),
+            self.groups,
+            self.dilation,
+        )
+
+
+class ConvTranspose3d(_ConvolutionTranspose):
+    """The transpose of Conv3d as a linear map: what Conv3d does to gradients.
+
+    Shapes: x (N, in_channels, D, H, W) → y (N, out_channels, D', H', W'); weight (in_channels,
+    out_channels/groups, KD, KH, KW).
+    """
+
+    axes = ("N", "C", "D", "H", "W")
+
+    def forward(self, input: Any, output_size: Sequence[int] | None = None) -> Any:
+        expect.channels(self, input, self.in_channels, self.axes, "in_channels")
+        return functional.conv_transpose3d(
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self._output_padding(input, output_size),
             self.groups,
             self.dilation,
         )

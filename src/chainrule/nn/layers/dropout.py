@@ -35,19 +35,44 @@ class Dropout(_Dropout):
     tensor([1., 1., 1.])
     """
 
-    def forward(self, x: Any) -> Any:
-        return functional.dropout(x, self.p, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.dropout(input, self.p, self.training, self.inplace)
 
 
 class Dropout1d(_Dropout):
     """Dropout of whole channels of (N, C, L).  (Tompson et al. 2015)"""
 
-    def forward(self, x: Any) -> Any:
-        return functional.dropout1d(x, self.p, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.dropout1d(input, self.p, self.training, self.inplace)
 
 
 class Dropout2d(_Dropout):
     """Dropout of whole channels of (N, C, H, W).  (Tompson et al. 2015)"""
 
-    def forward(self, x: Any) -> Any:
-        return functional.dropout2d(x, self.p, self.training, self.inplace)
+    def forward(self, input: Any) -> Any:
+        return functional.dropout2d(input, self.p, self.training, self.inplace)
+
+
+class Dropout3d(_Dropout):
+    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W).  (Tompson et al. 2015)"""
+
+    def forward(self, input: Any) -> Any:
+        return functional.dropout3d(input, self.p, self.training, self.inplace)
+
+
+class AlphaDropout(_Dropout):
+    """Dropout that keeps mean 0 and variance 1, for networks of SELU.
+
+    Dropped elements take SELU's limit -λα, and all are then scaled and shifted.
+    Source: Klambauer et al. 2017, section 3.
+    """
+
+    def forward(self, input: Any) -> Any:
+        return functional.alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """AlphaDropout of whole channels, axis 1."""
+
+    def forward(self, input: Any) -> Any:
+        return functional.feature_alpha_dropout(input, self.p, self.training, self.inplace)

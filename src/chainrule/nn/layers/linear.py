@@ -50,9 +50,9 @@ class Linear(Module):
         """Draw new initial values."""
         init.fan_in_uniform_(self.weight, self.bias)
 
-    def forward(self, x: Any) -> Any:
-        expect.features(self, x, self.in_features, "in_features")
-        return ops.linear(x, self.weight, self.bias)
+    def forward(self, input: Any) -> Any:
+        expect.features(self, input, self.in_features, "in_features")
+        return ops.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return (

@@ -1,15 +1,14 @@
-"""Batch and layer normalisation."""
+"""Batch and instance normalisation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ... import ops
 from ...core.aval import describe
-from ...errors import ArgumentError, ShapeError
+from ...errors import ShapeError
 from ...tensor import Tensor
 from .. import functional, init
 from ..module import Module
@@ -76,12 +75,12 @@ class _BatchNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, x: Any) -> Any:
-        self._check(x)
+    def forward(self, input: Any) -> Any:
+        self._check(input)
         tracked = self.num_batches_tracked if self.training else None
         batches = None if tracked is None else tracked + 1
         y = functional.batch_norm(
-            x,
+            input,
             self.running_mean,
             self.running_var,
             self.weight,
@@ -156,62 +155,79 @@ class BatchNorm2d(_BatchNorm):
     axes = ("N", "C", "H", "W")
 
 
-class LayerNorm(Module):
-    """y = weight · (x - mean) / √(var + eps) + bias, over the last axes of each sample.
+class BatchNorm3d(_BatchNorm):
+    """BatchNorm2d's formula for inputs (N, C, D, H, W)."""
 
-    `normalized_shape` says which: its length is their number. The variance is the biased one.
-    Source: Ba, Kiros & Hinton 2016, eq. 3 and 4.
+    axes = ("N", "C", "D", "H", "W")
 
-    >>> cr.nn.LayerNorm(4)(rand(2, 3, 4)).shape
-    (2, 3, 4)
-    """
 
-    weight: Parameter | None
-    bias: Parameter | None
+class _InstanceNorm(_BatchNorm):
+    """What the instance normalisations share: batch normalisation of each sample by itself."""
 
     def __init__(
         self,
-        normalized_shape: int | Sequence[int],
+        num_features: int,
         eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape = tuple(shape)
-        expect.sizes("LayerNorm", normalized_shape=self.normalized_shape)
-        if not self.normalized_shape:
-            raise ArgumentError("LayerNorm normalises at least one axis", got="no sizes")
-        self.eps = eps
-        self.elementwise_affine = elementwise_affine
-        for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            self.register_parameter(
-                name,
-                blank(*self.normalized_shape, dtype=dtype, device=device) if wanted else None,
-            )
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start again with weight 1 and bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
-
-    def forward(self, x: Any) -> Any:
-        shape = expect.tensor(self, x)
-        if shape[-len(self.normalized_shape) :] != self.normalized_shape:
-            raise ShapeError(
-                f"LayerNorm built for last axes {self.normalized_shape} got {shape}",
-                expected="[…," + ",".join(map(str, self.normalized_shape)) + "]",
-                got=describe(x),
-            )
-        return ops.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
         )
+
+    def forward(self, input: Any) -> Any:
+        shape = expect.tensor(self, input)
+        full = len(self.axes)
+        if len(shape) not in (full - 1, full):
+            raise ShapeError(
+                f"{type(self).__name__} takes a tensor of axes {' '.join(self.axes)}, or one "
+                "without N",
+                got=describe(input),
+            )
+        single = len(shape) < full
+        if self.affine and shape[0 if single else 1] != self.num_features:
+            raise ShapeError(
+                f"{type(self).__name__} built for {self.num_features} channels got another number",
+                got=describe(input),
+            )
+        y = functional.instance_norm(
+            ops.unsqueeze(input, 0) if single else input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or self.running_mean is None,
+            self.momentum or 0.0,
+            self.eps,
+        )
+        return ops.squeeze(y, 0) if single else y
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """InstanceNorm2d's formula for inputs (N, C, L) and (C, L)."""
+
+    axes = ("N", "C", "L")
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """weight · (x - mean) / √(var + eps) + bias, statistics of each channel of each sample.
+
+    Without `affine` there is no weight and no bias; with `track_running_stats` evaluation uses
+    running averages. Inputs (N, C, H, W) and (C, H, W). Source: Ulyanov et al. 2016, eq. 7.
+
+    >>> cr.nn.InstanceNorm2d(3)(rand(2, 3, 4, 4)).shape
+    (2, 3, 4, 4)
+    """
+
+    axes = ("N", "C", "H", "W")
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """InstanceNorm2d's formula for inputs (N, C, D, H, W) and (C, D, H, W)."""
+
+    axes = ("N", "C", "D", "H", "W")

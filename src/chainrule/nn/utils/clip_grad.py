@@ -8,25 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..core.aval import Data
-from ..core.value import Value, recording
-from ..errors import TrainingError
-from ..tensor import Tensor
-from .optimizer import factor
+from ... import ops
+from ...core.aval import Data
+from ...core.value import Value, recording
+from ...errors import TrainingError
+from ...tensor import Tensor
 
 
-def get_total_norm(tensors: Iterable[Tensor] | Tensor, norm_type: float = 2.0) -> Tensor:
+def get_total_norm(
+    tensors: Iterable[Tensor] | Tensor,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
     """The norm of all elements of all tensors, as if they were one vector: (Σ |x|ᵖ)^(1/p).
 
     `norm_type` is p; ``math.inf`` gives the largest absolute value. Zero without any tensor.
+    `foreach` has no effect. Raises TrainingError for a norm that is not finite, if asked to.
 
     >>> get_total_norm([tensor([3.0]), tensor([[4.0]])])
     tensor(5.)
     """
     arrays = [t.array for t in ([tensors] if isinstance(tensors, Tensor) else tensors)]
     with recording(False):
-        return _tensor(_norm([a for a in arrays if math.prod(a.shape)], float(norm_type)))
+        total = _tensor(_norm([a for a in arrays if math.prod(a.shape)], float(norm_type)))
+    if error_if_nonfinite and not ops.isfinite(total.array):
+        raise TrainingError("the gradient norm is not finite", got=str(total.array))
+    return total
 
 
 def clip_grad_norm_(
@@ -34,6 +42,7 @@ def clip_grad_norm_(
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale all gradients by min(1, max_norm / (norm + 1e-6)); returns the norm they had.
 
@@ -50,22 +59,37 @@ def clip_grad_norm_(
     tensor([0.6000, 0.8000])
     """
     grads = _gradients(parameters)
-    total = get_total_norm(grads, norm_type)
-    if error_if_nonfinite and not ops.isfinite(total.array):
-        raise TrainingError("the gradient norm is not finite", got=str(total.array))
-    with recording(False):
-        scale = ops.minimum(float(max_norm) / (total.array + 1e-6), 1.0)
-        for grad in grads:
-            grad.array = grad.array * factor(scale, grad.array)
+    total = get_total_norm(grads, norm_type, error_if_nonfinite)
+    _scale(grads, max_norm, total)
     return total
 
 
-def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
+def clip_grads_with_norm_(
+    parameters: Iterable[Tensor] | Tensor,
+    max_norm: float,
+    total_norm: Tensor,
+    foreach: bool | None = None,
+) -> None:
+    """Scale all gradients by min(1, max_norm / (total_norm + 1e-6)), a norm computed before."""
+    _scale(_gradients(parameters), max_norm, total_norm)
+
+
+def clip_grad_value_(
+    parameters: Iterable[Tensor] | Tensor, clip_value: float, foreach: bool | None = None
+) -> None:
     """Limit every element of every gradient to [-clip_value, clip_value]."""
     limit = float(clip_value)
     with recording(False):
         for grad in _gradients(parameters):
             grad.array = ops.clip(grad.array, -limit, limit)
+
+
+def _scale(grads: list[Tensor], max_norm: float, total: Tensor) -> None:
+    with recording(False):
+        scale = ops.minimum(float(max_norm) / (total.array + 1e-6), 1.0)
+        for grad in grads:
+            # NumPy lets a float64 scalar widen a float32 array.
+            grad.array = grad.array * ops.cast(scale, grad.dtype)
 
 
 def _gradients(parameters: Iterable[Tensor] | Tensor) -> list[Tensor]:

@@ -1,0 +1,119 @@
+"""What all of linear algebra shares: reading operands as batches of matrices, and small products.
+
+Operands are (…, rows, columns); all leading axes are a batch. The last two axes are the matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...core.apply import apply
+from ...core.aval import Data, Shape, describe, shape_of
+from ...errors import DTypeError, ShapeError
+from .. import contract, diagonals, movement, parts, reduce
+
+_PRODUCT = contract.MatMul(False, False)
+_LEFT_TURNED = contract.MatMul(True, False)
+_RIGHT_TURNED = contract.MatMul(False, True)
+
+
+def matrix_shape(x: Any, name: str, *, square: bool = False) -> Shape:
+    """The shape of a batch of matrices of real numbers.
+
+    Raises ShapeError for fewer than two dimensions or, with `square`, for different sizes, and
+    DTypeError unless they are floating-point numbers.
+    """
+    shape = shape_of(x)
+    if len(shape) < 2 or (square and shape[-1] != shape[-2]):
+        kind = "square matrices" if square else "matrices"
+        raise ShapeError(
+            f"{name} needs {kind}",
+            expected="(…, n, n)" if square else "(…, m, n)",
+            got=describe(x),
+        )
+    if x.dtype.kind != "f":
+        raise DTypeError(
+            f"{name} needs floating-point numbers", got=describe(x), hint="use x.float()"
+        )
+    return shape
+
+
+def lapack(function: Callable[..., Any], *xs: Any, **options: Any) -> Any:
+    """A function of ``numpy.linalg``, which knows no half precision: that goes by way of single."""
+    dtype = np.result_type(*xs)
+    if dtype != np.float16:
+        return function(*xs, **options)
+    found = function(*[x.astype(np.float32) for x in xs], **options)
+    if isinstance(found, tuple):
+        return tuple([part.astype(dtype) for part in found])
+    return found.astype(dtype)
+
+
+def turned(x: Data) -> Data:
+    """xᵀ of each matrix."""
+    return movement.transpose(x, -2, -1)
+
+
+def product(a: Data, b: Data) -> Data:
+    """A B."""
+    return apply(_PRODUCT, a, b)
+
+
+def left_turned(a: Data, b: Data) -> Data:
+    """Aᵀ B."""
+    return apply(_LEFT_TURNED, a, b)
+
+
+def right_turned(a: Data, b: Data) -> Data:
+    """A Bᵀ."""
+    return apply(_RIGHT_TURNED, a, b)
+
+
+def symmetric(x: Data) -> Data:
+    """(x + xᵀ) / 2."""
+    return (x + turned(x)) * 0.5
+
+
+def identity_like(n: int, x: Any) -> Any:
+    """The identity of n rows in the dtype of x, an array."""
+    return np.eye(n, dtype=x.dtype)
+
+
+def scaled_columns(x: Data, d: Data) -> Data:
+    """x diag(d)."""
+    return x * movement.unsqueeze(d, -2)
+
+
+def scaled_rows(x: Data, d: Data) -> Data:
+    """diag(d) x."""
+    return x * movement.unsqueeze(d, -1)
+
+
+def embedded(d: Data) -> Data:
+    """diag(d)."""
+    return parts.diag_embed(d)
+
+
+def with_axes(x: Data) -> Data:
+    """Numbers as matrices of one element."""
+    return movement.reshape(x, (*x.shape, 1, 1))
+
+
+def diagonal_of(x: Data) -> Data:
+    """The diagonal of each matrix."""
+    return diagonals.diagonal(x, 0, -2, -1)
+
+
+def summed(x: Data) -> Data:
+    """The sum of all elements of each matrix."""
+    return reduce.sum(x, (-2, -1))
+
+
+def filled(cts: Sequence[Data | None], avals: Sequence[Any]) -> list[Data]:
+    """Cotangents, with zeros for the outputs that nobody used."""
+    return [
+        np.zeros(a.shape, a.dtype) if ct is None else ct for ct, a in zip(cts, avals, strict=True)
+    ]
