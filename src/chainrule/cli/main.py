@@ -10,9 +10,14 @@ import click
 from .. import __version__
 from ..errors import ArgumentError, ChainruleError, DataError, TrainingError
 from .check import check
+from .doctor import doctor
 from .evaluate import evaluate
+from .explain import explain
+from .export import export
+from .lint import lint
 from .output import can_print, print_json, tolerate_encodings
 from .profile import profile
+from .run import run
 from .train import train
 
 
@@ -25,7 +30,12 @@ def commands() -> None:
 commands.add_command(train)
 commands.add_command(evaluate)
 commands.add_command(check)
+commands.add_command(doctor)
+commands.add_command(explain)
+commands.add_command(export)
+commands.add_command(lint)
 commands.add_command(profile)
+commands.add_command(run)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -32,6 +32,7 @@ from .interrupt import Interruption
 from .metrics import MeanLoss, Metric, MetricLike, make_metrics
 from .progress import Display, display
 from .steps import Loss, TrainingStep, checked_loss
+from .watching import Watch
 
 Batches: TypeAlias = Any
 """A DataLoader, a Dataset, a tuple of arrays or tensors, or any iterable of batches."""
@@ -88,6 +89,8 @@ class Trainer:
         self._steps: TrainingStep | None = None
         self.history = History()
         """Of the last fit, also if it ended with an error."""
+        self.watch: Watch | None = None
+        """The health of the model, measured in every step of the last fit."""
 
     # Training -------------------------------------------------------------------------------------
 
@@ -127,7 +130,8 @@ class Trainer:
         loader = as_loader(train, batch_size, shuffle=True)
         run = _Run(self, fit, list(callbacks), clip_norm, clip_value, display(quiet))
         first = self.history.epochs[-1].number + 1 if self.history.epochs else 1
-        with Interruption() as interruption, _mode(self.model, training=True):
+        self._watch_on()
+        with Interruption() as interruption, in_mode(self.model, training=True):
             try:
                 run.tell("on_fit_start")
                 for number in range(first, epochs + 1):
@@ -143,8 +147,18 @@ class Trainer:
                 self.history.stopped = "interrupted"
             finally:
                 run.display.close()
+                if self.watch is not None:
+                    self.watch.detach()
             run.tell("on_fit_end")
         return self.history
+
+    def _watch_on(self) -> None:
+        """Measure every step; a fit of the same model and optimizer goes on with its measures."""
+        known = self.watch
+        if known is None or known.model is not self.model or known.optimizer is not self.optimizer:
+            self.watch = Watch(self.model, self.optimizer)
+        else:
+            known.attach()
 
     def steps(self) -> TrainingStep:
         """The halves of a training step; they stay compiled from one fit to the next."""
@@ -177,7 +191,7 @@ class Trainer:
         if isinstance(data, (Tensor, np.ndarray)):
             data = TensorDataset(data)
         outputs = []
-        with recording(False), _mode(self.model, training=False):
+        with recording(False), in_mode(self.model, training=False):
             for number, batch in enumerate(as_loader(data, batch_size, shuffle=False), start=1):
                 inputs, _ = split_batch(batch, f"prediction, batch {number}")
                 outputs.append(self.model(*inputs))
@@ -264,6 +278,8 @@ class _Run:
             raise
         self.steps.update(self.clip_norm, self.clip_value)
         fit.step += 1
+        if self.trainer.watch is not None:
+            self.trainer.watch.advance(fit.loss)
         self._adapt_rate("step")
         mean.add(fit.loss, _samples(target))
         for metric in metrics:
@@ -330,7 +346,7 @@ def evaluate(
     mean, made = MeanLoss(), make_metrics(metrics)
     for metric in made:
         metric.reset()
-    with recording(False), _mode(model, training=False):
+    with recording(False), in_mode(model, training=False):
         for number, batch in enumerate(as_loader(data, batch_size, shuffle=False), start=1):
             inputs, target = split_batch(batch, f"evaluation, batch {number}")
             outputs = model(*inputs)
@@ -391,8 +407,8 @@ def _length(loader: Any) -> int | None:
 
 
 @contextmanager
-def _mode(model: Module, *, training: bool) -> Iterator[None]:
-    """Set the model to training or evaluation; afterwards, every module is as it was."""
+def in_mode(model: Module, *, training: bool) -> Iterator[None]:
+    """In the block, the model is in training or evaluation; then every module is as it was."""
     before = [(module, module.training) for module in model.modules()]
     model.train(training)
     try:

@@ -17,7 +17,7 @@ from ..core.aval import describe
 from ..core.value import recording
 from ..errors import ArgumentError, TracingError
 from ..nn.module import Module
-from ..optim.clipping import clip_grad_norm_, clip_grad_value_
+from ..nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
 from ..optim.optimizer import Optimizer
 from ..tensor import Tensor
 
@@ -63,9 +63,7 @@ class TrainingStep:
 
     def begin_epoch(self) -> None:
         """Look whether the model has hooks."""
-        self._has_hooks = any(
-            module._hooks is not None and module._hooks.named() for module in self.model.modules()
-        )
+        self._has_hooks = has_hooks(self.model)
 
     def gradients(self, inputs: tuple[Any, ...], target: Any) -> Passed:
         """Forward and backward; the gradients are in the parameters."""
@@ -113,6 +111,21 @@ class TrainingStep:
         if clip_value is not None:
             clip_grad_value_(parameters, clip_value)
         self.optimizer.step()
+
+
+def has_hooks(model: Module) -> bool:
+    """Whether a module has a hook that would be called in a trace only."""
+    return any(
+        not _is_traceable(hook)
+        for module in model.modules()
+        if module._hooks is not None
+        for hook in module._hooks.named().values()
+    )
+
+
+def _is_traceable(hook: Any) -> bool:
+    """Whether a hook does nothing but operations on tensors, so that a trace has all of it."""
+    return getattr(hook[0] if isinstance(hook, tuple) else hook, "traceable", False) is True
 
 
 def checked_loss(loss: Any) -> Tensor:

@@ -1,0 +1,217 @@
+"""The data: their scale, their labels and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import cures
+from ..case import Case, Rule, entropy, losses_of, rounded
+from ..evidence import LossCall, median
+from ..examination import digest
+from ..findings import Finding
+
+
+class InputScale(Rule):
+    """Inputs far from unit size, or features of very different sizes; the verdict takes a trial."""
+
+    code = "INPUT_SCALE"
+
+    def findings(self, case: Case) -> Iterator[Finding]:
+        if not case.is_plain or len(case.evidence.updates) < 4:
+            return
+        for found in case.evidence.inputs.values():
+            if found.then in ("batch_norm", "layer_norm"):
+                continue
+            rms, spread = median(found.rms), median(found.spread)
+            offset = median(found.mean)
+            if (0.05 < rms < 8 and not (spread > 50 and rms > 3)) or rms == 0:
+                continue
+            if case.learns(0) and case.course(0).fell > 0.9:
+                continue
+            yield Finding(
+                self.code,
+                "error",
+                f"the inputs have a root mean square of {rms:.4g}, and the standard deviations of "
+                f"their features differ by a factor of {spread:.3g}; initial weights are made for "
+                "inputs of unit size",
+                "∂L/∂W of the first layer is δ xᵀ: a large x makes one factor of it large",
+                "standardise the inputs: x = (x - x.mean(0)) / x.std(0)",
+                rounded({"rms": rms, "mean": offset, "spread_of_features": spread,
+                         "rows": found.rows, **losses_of(case, 0)}),
+                found.place,
+                found.place.path,
+                doubtful=True,
+                cure=lambda: cures.Standardise(),
+            )  # fmt: skip
+
+
+class NotShuffled(Rule):
+    """Targets that come in order: neighbours are far more alike than two samples at random."""
+
+    code = "NOT_SHUFFLED"
+
+    def findings(self, case: Case) -> Iterator[Finding]:
+        for place, calls in case.loss_calls().items():
+            if any(call.made for call in calls):
+                continue
+            by_update: dict[int, list[Any]] = {}
+            for call in calls:
+                if call.target.ndim == 1 or (call.target.ndim == 2 and call.target.shape[1] == 1):
+                    by_update.setdefault(call.update, []).append(call.target.ravel())
+            steps = [np.concatenate(v) for _, v in sorted(by_update.items())]
+            if len(steps) < 6 or sum(map(len, steps)) < 60 or not case.is_plain:
+                continue
+            found = _inner_variety(steps, calls[0])
+            if found is None or found[0] > 0.35:
+                continue
+            yield Finding(
+                self.code,
+                "error",
+                f"the samples come in the order of their targets: within a batch the targets vary "
+                f"{found[0]:.0%} as much as over all of {found[1]} samples",
+                "the gradient of a batch points to its own targets; the next batch undoes it",
+                "shuffle: DataLoader(..., shuffle=True), or an order from torch.randperm(n)",
+                rounded({"variety_within_batches": found[0], "samples": found[1],
+                         "batches": len(steps)}),
+                place,
+                cure=(lambda: cures.Shuffle()) if case.evidence.loaders else None,
+            )  # fmt: skip
+
+
+class BadLabels(Rule):
+    """Labels that cannot be learnt: all the same, at odds with themselves, or unrelated to x."""
+
+    code = "LABELS"
+
+    def findings(self, case: Case) -> Iterator[Finding]:
+        for place, calls in case.loss_calls().items():
+            if not case.is_plain or any(call.made for call in calls):
+                continue
+            found = self._constant(calls) or self._contradicting(case, calls) or (
+                self._unrelated(case, calls))  # fmt: skip
+            if found is not None:
+                cause, evidence, severity = found
+                yield Finding(
+                    self.code,
+                    severity,
+                    cause,
+                    "δ = output - label at the end of the product is noise: on average it cancels",
+                    "check how inputs and labels are paired, shuffle both with one permutation, "
+                    "and look at some pairs",
+                    rounded({**evidence, **losses_of(case, 0)}),
+                    place,
+                )
+
+    def _constant(self, calls: list[LossCall]) -> Any:
+        targets = np.concatenate([c.target.ravel() for c in calls])
+        if calls[0].kind not in ("cross_entropy", "nll_loss") or len(targets) < 50:
+            return None
+        if targets.dtype.kind not in "iu":
+            return None
+        if entropy(targets) == 0.0:
+            return f"all {len(targets)} labels are {targets[0]}", {"labels": 1}, "error"
+        classes = calls[0].prediction.shape[1] if calls[0].prediction.ndim > 1 else 0
+        if targets.min() == 1 and targets.max() == classes - 1 and classes > 3 and (
+            len(targets) > 30 * classes
+        ):  # fmt: skip
+            return (
+                f"labels go from 1 to {classes - 1}, though the network has {classes} outputs "
+                "from 0 on",
+                {"lowest": 1, "highest": classes - 1, "outputs": classes},
+                "note",
+            )
+        return None
+
+    def _contradicting(self, case: Case, calls: list[LossCall]) -> Any:
+        """The same input with different labels at different times."""
+        known: dict[bytes, Any] = {}
+        seen = at_odds = 0
+        for _, data, target in case.evidence.batches:
+            if data is None or len(data) != len(target) or np.prod(data.shape[1:]) < 2:
+                continue
+            for row, y in zip(data, target, strict=True):
+                key = digest(row)
+                if key in known:
+                    seen += 1
+                    at_odds += not np.array_equal(known[key], y)
+                known[key] = y
+        weighted = any(c.prediction.ndim == 0 for c in calls)
+        if seen < 100 or len(known) < 20 or at_odds < 0.3 * seen or weighted or case.learns(0):
+            return None
+        return (
+            f"of {seen} inputs that came again, {at_odds} came with another label",
+            {"came_again": seen, "with_another_label": at_odds},
+            "error",
+        )
+
+    def _unrelated(self, case: Case, calls: list[LossCall]) -> Any:
+        """Labels that neither the network nor its nearest neighbours can tell from the inputs."""
+        if not case.is_stuck(0) or len(case.evidence.updates) < 30 or len(case.loss_calls()) > 1:
+            return None
+        rows: dict[bytes, tuple[Any, Any]] = {}
+        for _, data, target in case.evidence.batches:
+            if data is not None and len(data) == len(target):
+                for row, y in zip(data, target, strict=True):
+                    rows.setdefault(digest(row), (row.ravel(), np.ravel(y)))
+        if len(rows) < 150:
+            return None
+        x = np.stack([r for r, _ in rows.values()][:1500]).astype(np.float64)
+        y = np.stack([t for _, t in rows.values()][:1500]).astype(np.float64)
+        classes = calls[0].kind in ("cross_entropy", "nll_loss")
+        told, chance = _neighbours(x, y, classes)
+        if told > chance + 3 / np.sqrt(len(x)):
+            return None
+        return (
+            f"the labels do not depend on the inputs: among {len(x)} samples, the nearest "
+            f"neighbour tells {told:.2f} of them, and chance {chance:.2f}",
+            {"told_by_neighbours": told, "told_by_chance": chance, "samples": len(x)},
+            "error" if classes else "warning",
+        )
+
+
+def _inner_variety(steps: list[Any], call: LossCall) -> tuple[float, int] | None:
+    """Variety of targets within batches, relative to that of all; and how many samples."""
+    everything = np.concatenate(steps)
+    if call.kind in ("cross_entropy", "nll_loss") or everything.dtype.kind in "iu":
+        values, counts = np.unique(everything, return_counts=True)
+        overall = 1.0 - float(((counts / counts.sum()) ** 2).sum())
+        if overall < 0.3 or len(values) < 2:
+            return None
+        if max(map(len, steps)) == 1:
+            return float(np.mean(everything[1:] != everything[:-1])) / overall, len(everything)
+        inner = [1.0 - _collision(s) for s in steps if len(s) > 1]
+    else:
+        overall = float(everything.var())
+        if overall == 0 or max(map(len, steps)) < 4:
+            return None
+        values = np.unique(everything)
+        if len(values) < 20:
+            return None
+        inner = [float(s.var(ddof=1)) for s in steps if len(s) > 1]
+    return (float(np.mean(inner)) / overall, len(everything)) if inner else None
+
+
+def _collision(labels: Any) -> float:
+    """The chance that two samples of a batch, drawn without putting back, have one label."""
+    _, counts = np.unique(labels, return_counts=True)
+    n = len(labels)
+    return float((counts * (counts - 1)).sum() / (n * (n - 1)))
+
+
+def _neighbours(x: Any, y: Any, classes: bool) -> tuple[float, float]:
+    """How well the label of the nearest neighbour tells that of a sample, and chance does."""
+    scale = x.std(axis=0)
+    z = (x - x.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
+    squares = (z * z).sum(axis=1)
+    distance = squares[:, None] + squares[None] - 2 * z @ z.T
+    np.fill_diagonal(distance, np.inf)
+    nearest = distance.argmin(axis=1)
+    if classes:
+        _, counts = np.unique(y, return_counts=True)
+        return float((y[nearest] == y).mean()), float(((counts / counts.sum()) ** 2).sum())
+    centred = y - y.mean(axis=0)
+    total = float((centred * centred).mean())
+    return float((centred[nearest] * centred).mean()) / max(total, 1e-300), 0.0
