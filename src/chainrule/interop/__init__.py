@@ -1,0 +1,1 @@
+"""Exchange with other programs: ONNX, TensorBoard, scikit-learn, data frames."""
