@@ -28,6 +28,18 @@ def contract_counts(request: pytest.FixtureRequest) -> dict[str, int]:
     return request.config.stash[counts_key]
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker process hands its counts over; each file of tests runs in one worker."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["contract"] = session.config.stash[counts_key]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[counts_key].update(getattr(node, "workeroutput", {}).get("contract", {}))
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     counts = config.stash.get(counts_key, {})
     said = [text.format(counts[name]) for name, text in SUMMARY if name in counts]
