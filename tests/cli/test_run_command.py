@@ -77,6 +77,20 @@ def test_a_program_runs_unmodified_with_its_arguments_and_exit_status(
     sys.modules.pop("layers")
 
 
+def test_a_gradient_of_a_program_is_explained_after_it(command: Command, program: Path) -> None:
+    done = command("run", "--explain", "layers.0.weight[2,1]", program)
+    assert done.returncode == 3
+    assert done.stdout.startswith("[] __main__ True\nThe gradient of layers.0.weight[2,1]\n")
+    assert "Checked in float64" in done.stdout
+    for wrong, said in [("layers.0.weight[2,9]", "out of range"), ("other", "layers.2.bias")]:
+        done = command("run", "--explain", wrong, program)
+        assert done.returncode == 2
+        assert said in done.stderr
+    done = command("run", "--explain", "weight[", program)
+    assert (done.returncode, done.stdout) == (2, "")
+    sys.modules.pop("layers")
+
+
 def test_a_failure_shows_the_programs_own_traceback(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "fails.py"
     path.write_text("import torch\n\ndef f(x):\n    return x @ torch.ones(3)\n\nf(torch.ones(2))\n")

@@ -62,16 +62,16 @@ def test_concatenated_data_sets_keep_their_order() -> None:
 def test_a_random_split_shares_out_every_sample_once() -> None:
     parts = random_split(range(100), [50, 30, 20], seed=1)
     assert [len(p) for p in parts] == [50, 30, 20]
-    assert sorted(i for part in parts for i in part.indices.tolist()) == list(range(100))
+    assert sorted(i for part in parts for i in part.indices) == list(range(100))
     again = random_split(range(100), [50, 30, 20], seed=1)
     np.testing.assert_array_equal(parts[0].indices, again[0].indices)
     other = random_split(range(100), [50, 30, 20], seed=2)
-    assert parts[0].indices.tolist() != other[0].indices.tolist()
+    assert parts[0].indices != other[0].indices
 
 
 def test_a_split_without_a_seed_follows_the_generator() -> None:
     def draw() -> list[int]:
-        return random_split(range(20), [10, 10])[0].indices.tolist()
+        return random_split(range(20), [10, 10])[0].indices
 
     cr.manual_seed(3)
     first, second = draw(), draw()

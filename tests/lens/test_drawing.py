@@ -18,7 +18,10 @@ from chainrule import nn
 from chainrule.errors import ArgumentError, GradientError
 from chainrule.lens.drawing import Drawing, Placed, draw
 from chainrule.lens.drawing.groups import Group
+from chainrule.lens.drawing.labels import label_of
 from chainrule.lens.drawing.layers import Arrow, Box, arrange
+from chainrule.lens.drawing.layout import HEADER
+from chainrule.lens.drawing.svg import ADVANCE, INSET
 
 
 def random_output(seed: int, length: int) -> cr.Tensor:
@@ -97,6 +100,14 @@ def check(drawing: Drawing, most: int) -> None:
                 )
                 apart = end[1] <= box.y + 0.01 or start[1] >= box.y + box.height - 0.01
                 assert beside or apart, f"{path} crosses {box}"
+    for frame in filter(is_frame, drawing.boxes):
+        name = label_of(frame.member).title
+        left, wide = frame.x + frame.name_at + INSET, len(name) * ADVANCE
+        assert left + wide <= frame.x + frame.width
+        for path in drawing.paths:
+            for (x, y), (_, end) in list(pairwise(path.points))[::2]:
+                above = end <= frame.y + 0.01 or y >= frame.y + HEADER - 0.01
+                assert above or not left < x < left + wide, f"{path} crosses the name {name}"
 
 
 @settings(max_examples=40, deadline=None)
@@ -181,6 +192,28 @@ def test_modules_fold_from_the_inside_out_and_on_request() -> None:
     assert "10 operations" in text or "operations, 84 parameters" in text
 
 
+def test_an_operation_with_several_outputs_is_one_box() -> None:
+    net = nn.LSTM(3, 4)
+    out, (_, c) = net(cr.randn(6, 2, 3))
+    drawing = draw(out.sum() + c.sum())
+    check(drawing, 200)
+    assert drawing.folded == []
+    assert "item" not in drawing.svg
+    (box,) = [m for m in drawing.visible if isinstance(m, Group)]
+    assert [text for kind, text in label_of(box).lines if kind == "shape"] == ["6×2×4", "6×2×4"]
+    assert drawing.svg.count('class="gradient"') == 2 + len(drawing.visible)
+
+
+def test_frames_have_the_class_of_their_module() -> None:
+    drawing = draw(loss_of(network(1)), fold=["Sequential.0.inner.2"])
+    titles = [label_of(b.member).title for b in drawing.boxes if isinstance(b.member, Group)]
+    assert titles == [
+        "Sequential", "Sequential.0  Residual", "Sequential.0.inner  Sequential",
+        "Sequential.0.inner.0  Linear", "Sequential.0.inner.1  Tanh",
+        "Sequential.0.inner.2  Linear",
+    ]  # fmt: skip
+
+
 def test_long_computations_without_modules_are_cut_into_runs() -> None:
     x = cr.tensor(0.7, requires_grad=True)
     y = x
@@ -188,7 +221,9 @@ def test_long_computations_without_modules_are_cut_into_runs() -> None:
         y = cr.tanh(y * x)
     drawing = draw(y)
     check(drawing, 200)
-    assert any(name.startswith("operations ") for name in drawing.folded)
+    assert len(drawing.folded) == 30
+    assert all(name.startswith("operations ") for name in drawing.folded)
+    assert "24 mul, 23 tanh" in drawing.svg
 
 
 def test_the_picture_shows_values_and_gradients() -> None:

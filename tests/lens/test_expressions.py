@@ -9,6 +9,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.mathtext import MathTextParser
 from random_expressions import random_expression
 from schema import errors
 
@@ -137,7 +138,11 @@ def test_deep_and_long_expressions_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "at", "what"),
     [
-        ("log(x*y)", {"x": 0.0, "y": 1.0}, "u = 0.0"),
+        (
+            "log(x*y)",
+            {"x": 0.0, "y": 1.0},
+            "u = x * y = 0.0: its value is -inf, and the product has no factor d(log(u))/d(u)",
+        ),
         ("1/x", {"x": 0.0}, "x = 0.0"),
         ("sqrt(x - 1)", {"x": 0.0}, "sqrt"),
         ("sqrt(x)", {"x": 0.0}, "1/(2*sqrt(x))"),
@@ -259,3 +264,26 @@ def test_mathml_is_well_formed_and_latex_balanced() -> None:
     assert latex.count("{") == latex.count("}")
     assert latex.count(r"\begin") == latex.count(r"\end")
     assert "$$" in found.to_markdown()
+
+
+def test_cases_and_sigmoids_are_written_as_people_do() -> None:
+    shown = str(explain_expression("sigmoid(x) * relu(alpha)", {"x": 0.3, "alpha": -1.0}))
+    assert "(1 - σ(x))·σ(x)" in shown
+    assert "(1 if α > 0 else 0)" in shown
+    assert "Piecewise" not in shown
+    found = explain_expression("sigmoid(x)", {"x": 0.3})
+    assert "sigma" not in found.closed_form["x"], "programs read exp"
+    assert r"\sigma" in found.to_latex()
+    assert "<mi>σ</mi>" in found.to_html()
+
+
+def test_latex_is_read_by_another_program_and_cases_are_tables_in_mathml() -> None:
+    found = explain_expression("a1 = sigmoid(w1*x); L = (a1 - y)**2/2", {"w1": 0.5, "x": 1, "y": 2})
+    formulas = re.findall(r"\$([^$]+)\$", found.to_latex())
+    assert len(formulas) > 8
+    for formula in formulas:
+        MathTextParser("path").parse(f"${formula}$")
+    html = explain_expression("relu(x)", {"x": 0.3}).to_html()
+    ElementTree.fromstring(html)
+    assert "piecewise" not in html
+    assert "<mo>{</mo><mtable>" in html

@@ -468,3 +468,28 @@ def test_too_many_elements_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> No
     assert found.path_count < branches.MOST_PATHS
     assert flow.norm(()) == 0
     assert np.float64 == twin.F64
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "Function"])
+def test_calls_that_cannot_be_taken_apart_are_said(kind: str) -> None:
+    class Square(cr.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            return 2 * g * ctx.saved_tensors[0]
+
+    w = cr.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = cr.checkpoint(lambda a: cr.tanh(a @ a), w) if kind == "checkpoint" else Square.apply(w)
+    with pytest.raises(ExplanationError, match="cannot be computed again step by step"):
+        cr.explain(y.sum(), w, index=(0, 1))
+    assert len(cr.draw(y.sum()).visible) == 3
+
+
+def test_layers_of_an_output_that_is_not_finite_are_refused() -> None:
+    net = nn.Linear(2, 1)
+    with pytest.raises(ExplanationError, match="not finite"):
+        lens.explain_layers(net(cr.tensor([[math.nan, 1.0]])).sum())

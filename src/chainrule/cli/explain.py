@@ -11,10 +11,10 @@ import numpy as np
 from rich.console import Console
 
 from ..core.value import recording
-from ..data.mnist import ImageDataset
 from ..errors import ArgumentError, IndexRangeError
 from ..lens.capture import parse_parameter
 from ..lens.derived import explain_expression
+from ..lens.drawing import draw, suffix_of
 from ..lens.explanation import Explanation
 from ..lens.expression import compute, parse
 from ..lens.network import explain_layers
@@ -25,13 +25,17 @@ from ..nn.functional import cross_entropy
 from ..nn.module import Module
 from ..tensor import Tensor, tensor
 from . import run_folder
+from . import saved as sequences
 from .output import print_json
-from .train import DATASETS
+from .run_images import images_of
 
 _FORMATS: Final = ("terminal", *RENDERERS, "json")
 
 
-@click.command(short_help="Derive a gradient step by step.")
+@click.command(
+    short_help="Derive a gradient step by step.",
+    context_settings={"ignore_unknown_options": True},  # an expression may begin with a minus
+)
 @click.argument("what", metavar="EXPRESSION|RUN")
 @click.option(
     "--at", "at", multiple=True, metavar="NAME=NUMBER",
@@ -51,15 +55,15 @@ _FORMATS: Final = ("terminal", *RENDERERS, "json")
 )  # fmt: skip
 @click.option(
     "--sample", type=int, metavar="N",
-    help="Of a RUN: the image, from 0. Default: 0.",
+    help="Of a RUN: the image, window or stretch of text, from 0. Default: 0.",
 )  # fmt: skip
 @click.option(
     "--split", default="test", show_default=True, type=click.Choice(["test", "train"]),
-    help="Of a RUN: which images.",
+    help="Of a RUN: which part of the data.",
 )  # fmt: skip
 @click.option(
     "--data", type=click.Path(path_type=Path),
-    help="Of a RUN: folder with the data set's four IDX files; default: as in training.",
+    help="Of a RUN: folder with the four IDX files, or the file; default: as in training.",
 )  # fmt: skip
 @click.option(
     "--top", default=8, show_default=True, type=click.IntRange(1, 100),
@@ -70,6 +74,10 @@ _FORMATS: Final = ("terminal", *RENDERERS, "json")
     help="How it is written.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--draw", "drawing", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Also draw the graph with values and gradients: FILE.svg, .dot or .mmd (Mermaid).",
+)  # fmt: skip
 def explain(
     what: str,
     at: Sequence[str],
@@ -82,6 +90,7 @@ def explain(
     top: int,
     kind: str,
     as_json: bool,
+    drawing: Path | None,
 ) -> int:
     """Explain a gradient as the chain-rule product that made it.
 
@@ -89,22 +98,37 @@ def explain(
     chainrule explain "sin(x**2)" --at x=1.3
     chainrule explain "x = cos(t); y = exp(t); x**2 * y" --at t=0.4
     chainrule explain runs/mnist-… --param conv2.weight[3,0,1,1] --sample 17
+    chainrule explain runs/mnist-… --sample 17 --draw loss.svg
 
     Each explanation is multiplied back and compared with backward and with a finite difference. If
     they do not agree, that is an error and nothing is shown. Exit status: 0, or 2 for bad input.
     """
-    is_run = param is not None or sample is not None or Path(what).is_dir()
+    is_run = param is not None or sample is not None or (not at and _is_folder(what))
     kind = "json" if as_json else kind
+    if drawing is not None:
+        suffix_of(drawing)
+    found: Explanation
     if is_run:
         _refuse({"--at": at, "--let": lets, "--direction": direction}, "an expression")
-        _show(_of_run(Path(what), param, sample or 0, split, data, top), kind)
-        return 0
-    _refuse({"--data": data}, "a run folder")
-    text = "; ".join([*lets, what])
-    given = _numbers(at, "--at")
-    towards = _numbers(direction, "--direction") if direction else None
-    _show(explain_expression(text, given, direction=towards), kind)
+        loss, found = _of_run(Path(what), param, sample or 0, split, data, top)
+        picture = None if drawing is None else draw(loss)
+    else:
+        _refuse({"--data": data}, "a run folder")
+        given = _numbers(at, "--at")
+        towards = _numbers(direction, "--direction") if direction else None
+        found = explain_expression("; ".join([*lets, what]), given, direction=towards)
+        picture = None if drawing is None else found.draw()
+    _show(found, kind)
+    if drawing is not None and picture is not None:
+        picture.save(drawing)
     return 0
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).is_dir()
+    except OSError:  # too long to be a path
+        return False
 
 
 def _refuse(options: dict[str, Any], of: str) -> None:
@@ -136,7 +160,10 @@ def _numbers(texts: Sequence[str], option: str) -> dict[str, float]:
                 raise ArgumentError(f"{option} gives {name} twice", got=text[:80])
             program = parse(body)
             if program.variables or program.is_vector or len(program.statements) != 1:
-                raise ArgumentError(f"{option} takes numbers", got=part[:80])
+                raise ArgumentError(
+                    f"{option} takes finite numbers", expected=f"{option} {name}=1.3",
+                    got=part[:80],
+                )  # fmt: skip
             with np.errstate(all="ignore"):
                 found[name] = float(compute(program.outputs[0], {}))
     return found
@@ -156,14 +183,27 @@ def _parts(text: str) -> list[str]:
 
 def _of_run(
     folder: Path, param: str | None, sample: int, split: str, data: Path | None, top: int
-) -> Explanation:
-    """The explanation of a saved network's loss on one image."""
-    saved = run_folder.load_run(folder)
-    if saved.status != run_folder.FINISHED:
-        click.echo(f"warning: this run did not finish; its status: {saved.status}", err=True)
+) -> tuple[Tensor, Explanation]:
+    """A saved network's loss on one image, window or stretch of text, and its explanation."""
     wanted = None if param is None else parse_parameter(param)
-    parameter = None if wanted is None else _parameter(saved.model, wanted[0])
-    images = _images(folder, split, data)
+    if sequences.is_of_sequences(run_folder.read_record(folder)):
+        loss, model, status = sequences.sample_loss(folder, sample, split, data)
+    else:
+        loss, model, status = _image_loss(folder, sample, split, data)
+    if status != run_folder.FINISHED:
+        click.echo(f"warning: this run did not finish; its status: {status}", err=True)
+    if wanted is None:
+        return loss, explain_layers(loss)
+    parameter = _parameter(model, wanted[0])
+    return loss, explain_tape(loss, parameter, index=wanted[1], heaviest=top)
+
+
+def _image_loss(
+    folder: Path, sample: int, split: str, data: Path | None
+) -> tuple[Tensor, Module, str]:
+    """The loss of a saved network on one image, with its graph; the network, and its status."""
+    saved = run_folder.load_run(folder)
+    images = images_of(folder, split, data)
     run_folder.check_images(images, saved.input_shape, "the images")
     if not 0 <= sample < len(images):
         raise IndexRangeError(
@@ -174,9 +214,7 @@ def _of_run(
     with recording(True):
         image = images.images[sample : sample + 1]
         loss = cross_entropy(saved.model(tensor(image)), tensor(images.labels[sample : sample + 1]))
-    if parameter is None or wanted is None:
-        return explain_layers(loss)
-    return explain_tape(loss, parameter, index=wanted[1], heaviest=top)
+    return loss, saved.model, saved.status
 
 
 def _parameter(model: Module, name: str) -> Tensor:
@@ -186,15 +224,3 @@ def _parameter(model: Module, name: str) -> Tensor:
             f"the network has no parameter {name!r}", expected=", ".join(named), got=name
         )
     return named[name]
-
-
-def _images(folder: Path, split: str, data: Path | None) -> ImageDataset:
-    """The images that the run was trained or tested on."""
-    options = run_folder.read_record(folder).get("options")
-    options = options if isinstance(options, dict) else {}
-    name = options.get("dataset")
-    if name not in DATASETS:
-        raise ArgumentError("the run names a data set that is not known here", got=repr(name)[:80])
-    root = data if data is not None else options.get("data")
-    training, test = DATASETS[name](root=None if root is None else Path(str(root)))
-    return test if split == "test" else training

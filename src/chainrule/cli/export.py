@@ -41,6 +41,11 @@ def export(run: Path, file: Path, as_json: bool) -> int:
 
 
 def _onnx(saved: Any, file: Path) -> None:
+    if not saved.input_shape:
+        raise ArgumentError(
+            "a network that reads text is exported as its weights only",
+            expected="a file that ends in .safetensors", got=file.name,
+        )  # fmt: skip
     example = np.zeros((2, *saved.input_shape), np.float32)
     export_onnx(saved.model, file, example, input_names=["input"], output_names=["output"])
 

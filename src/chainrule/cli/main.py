@@ -9,6 +9,8 @@ import click
 
 from .. import __version__
 from ..errors import ArgumentError, ChainruleError, DataError, TrainingError
+from .attack import attack
+from .attribute import attribute
 from .check import check
 from .doctor import doctor
 from .evaluate import evaluate
@@ -18,7 +20,13 @@ from .lint import lint
 from .output import can_print, print_json, tolerate_encodings
 from .profile import profile
 from .run import run
+from .sample import sample
+from .study import study
 from .train import train
+from .train_cartpole import cartpole
+from .train_series import SERIES, series
+from .train_text import TEXTS, text
+from .train_trading import trading
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,7 +36,15 @@ def commands() -> None:
 
 
 commands.add_command(train)
+train.add_command(cartpole)
+train.add_command(trading)
+for _name in SERIES:
+    train.add_command(series, _name)
+for _name in TEXTS:
+    train.add_command(text, _name)
 commands.add_command(evaluate)
+commands.add_command(attack)
+commands.add_command(attribute)
 commands.add_command(check)
 commands.add_command(doctor)
 commands.add_command(explain)
@@ -36,6 +52,8 @@ commands.add_command(export)
 commands.add_command(lint)
 commands.add_command(profile)
 commands.add_command(run)
+commands.add_command(sample)
+commands.add_command(study)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,8 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from ..errors import DataError
+from ..lens.capture import explain_backward, parse_parameter
+from ..lens.terminal import show
+from ..lens.values import keeping
 from ..torch._census import Census, take_census
 from ..torch._program import own_traceback, run_program
 from .output import print_json
@@ -21,15 +25,21 @@ from .output import print_json
 @click.option("--census", "only_census", is_flag=True, help="List the names it uses; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="With --census: print one JSON object.")
 @click.option("--anyway", is_flag=True, help="Run it even if names are missing.")
+@click.option(
+    "--explain", "parameter", metavar="NAME[INDEX]",
+    help="Afterwards explain this gradient of the last backward pass: fc1.weight[0,2].",
+)  # fmt: skip
 @click.argument("script", type=click.Path())
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(
-    only_census: bool, as_json: bool, anyway: bool, script: str, arguments: tuple[str, ...]
-) -> int:
+    only_census: bool, as_json: bool, anyway: bool, parameter: str | None, script: str,
+    arguments: tuple[str, ...],
+) -> int:  # fmt: skip
     """Run SCRIPT, a PyTorch program, with chainrule as its torch and ARGUMENTS as its own.
 
     A program that uses a name of PyTorch's that is not here is not started: the names are listed,
-    and the exit status is 1. Otherwise the exit status is the program's.
+    and the exit status is 1. Otherwise the exit status is the program's. With --explain all
+    values of the last step are kept, and compiled functions run eagerly.
     """
     if not Path(script).is_file():
         raise DataError("there is no such program", got=script)
@@ -39,6 +49,24 @@ def run(
             _show(census, as_json)
         if census is not None and (only_census or not census.complete):
             return _ended(census, told=only_census)
+    if parameter is None:
+        return _run(script, arguments)
+    parse_parameter(parameter)
+    status: int | SystemExit
+    with keeping() as keeper:
+        try:
+            status = _run(script, arguments)
+        except SystemExit as ended:
+            status = ended
+    if status != 1:
+        show(explain_backward(keeper, parameter).document(), Console(highlight=False, markup=False))
+    if isinstance(status, SystemExit):
+        raise status
+    return status
+
+
+def _run(script: str, arguments: tuple[str, ...]) -> int:
+    """The exit status; a program that calls sys.exit raises SystemExit."""
     try:
         run_program(script, arguments)
     except SystemExit:

@@ -1,14 +1,15 @@
 """Run folders: what a training run leaves behind, and how it is read again.
 
 ``run.json`` holds the name of the network, options, scores and history; ``weights.safetensors`` the
-weights. A network is rebuilt by its name from ``nn.networks`` only, so no folder can run code.
+weights. A network is rebuilt by its name from ``nn.networks`` and ``uses.sequences`` only, from
+settings that are checked, so no folder can run code.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,11 +22,17 @@ from ..errors import ArgumentError, CheckpointError, DataError
 from ..nn.module import Module
 from ..nn.networks import NETWORKS
 from ..train import checkpoint, write_atomically
+from ..uses.sequences import CharacterModel, Forecaster
 from .output import finite
 
 FORMAT: Final = 1
 RECORD: Final = "run.json"
 WEIGHTS: Final = "weights.safetensors"
+SIZED: Final[Mapping[str, Callable[..., Module]]] = {
+    "forecaster": Forecaster,
+    "characters": CharacterModel,
+}
+"""The networks whose sizes are in ``run.json``, under ``settings``."""
 FINISHED: Final = "finished"
 """The status of a run that ended as it should; see ``load_run`` for the others."""
 _MAX_RECORD_BYTES: Final = 64 * 2**20
@@ -95,7 +102,10 @@ def write_record(folder: Path, network: str, record: Mapping[str, Any]) -> None:
 
 
 class SavedRun(NamedTuple):
-    """A trained network in evaluation mode, the shape of its input, and how its run ended."""
+    """A trained network in evaluation mode, the shape of its input, and how its run ended.
+
+    The shape is empty for a network that reads text: it takes any length.
+    """
 
     model: Module
     input_shape: tuple[int, ...]
@@ -111,15 +121,7 @@ def load_run(folder: Path) -> SavedRun:
     Raises CheckpointError for a folder that is missing, damaged or of another version.
     """
     record = read_record(folder)
-    name = record.get("network")
-    network = NETWORKS.get(name) if isinstance(name, str) else None
-    if network is None:
-        raise CheckpointError(
-            "the run names a network that is not known here",
-            expected=", ".join(sorted(NETWORKS)),
-            got=repr(name)[:80],
-        )
-    model = network.build()
+    model, shape = _built(record)
     try:
         checkpoint.load(folder / WEIGHTS, model)
     except CheckpointError as failure:
@@ -131,7 +133,30 @@ def load_run(folder: Path) -> SavedRun:
         ) from failure
     result = record.get("result")
     status = result.get("status") if isinstance(result, dict) else None
-    return SavedRun(model.eval(), network.input_shape, str(status or "unknown")[:80])
+    return SavedRun(model.eval(), shape, str(status or "unknown")[:80])
+
+
+def _built(record: Mapping[str, Any]) -> tuple[Module, tuple[int, ...]]:
+    """The network that a record names, with new weights, and the shape of its input."""
+    name, settings = record.get("network"), record.get("settings")
+    if isinstance(name, str) and name in NETWORKS:
+        return NETWORKS[name].build(), NETWORKS[name].input_shape
+    if not isinstance(name, str) or name not in SIZED:
+        raise CheckpointError(
+            "the run names a network that is not known here",
+            expected=", ".join(sorted([*NETWORKS, *SIZED])),
+            got=repr(name)[:80],
+        )
+    window = record.get("window")
+    shape = (window, 1) if type(window) is int and window > 0 else ()
+    try:
+        if isinstance(settings, dict):
+            return SIZED[name](**settings), shape
+    except (TypeError, ArgumentError) as failure:
+        raise CheckpointError(
+            f"the settings of this network are not possible: {failure}"[:200],
+        ) from failure
+    raise CheckpointError("the run does not say how large its network is")
 
 
 def read_record(folder: Path) -> dict[str, Any]:

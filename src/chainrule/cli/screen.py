@@ -71,6 +71,12 @@ def print_result(folder: Path, record: dict[str, Any], model: Summary) -> None:
         f"loss {test['loss']:.4f}",
         style="bold",
     )
+    if "robust" in record:
+        robust = record["robust"]
+        console.print(
+            f"attacked   {robust['fgsm']:.2%} under FGSM, {robust['pgd']:.2%} under PGD, "
+            f"ε = {robust['eps']:g}, of {count(robust['samples'], 'image')}"
+        )
     console.print(f"run        {folder}", soft_wrap=True)
 
 

@@ -13,13 +13,16 @@ from typing import Any, Final
 import click
 
 from ..data import MNIST, DataLoader, FashionMNIST, Shifted, Subset
+from ..data.dataset import Dataset
 from ..data.mnist import ImageDataset
 from ..errors import ArgumentError, ChainruleError, CheckpointError, TrainingError
 from ..nn import CrossEntropyLoss
+from ..nn.module import Module
 from ..nn.networks import NETWORKS
 from ..ops.random import manual_seed
 from ..optim import Adam, CosineAnnealingLR
 from ..train import Callback, Fit, GradientNorms, History, Trainer, checkpoint, summary
+from ..uses.adversarial import FGSM, PGD, AdversarialExamples, GradientAttack, robust_accuracy
 from . import run_folder
 from .output import print_json
 from .screen import print_result
@@ -29,6 +32,12 @@ DATASETS: Final[dict[str, Callable[..., tuple[ImageDataset, ImageDataset]]]] = {
     "fashion-mnist": FashionMNIST.splits,
 }
 NETWORK: Final = "mnist-cnn"
+TRAINED_AGAINST: Final[dict[str, Callable[[Module, float], GradientAttack]]] = {
+    "fgsm": lambda model, eps: FGSM(model, eps, random_start=True),
+    "pgd": lambda model, eps: PGD(model, eps, steps=7),
+}
+_ATTACKED: Final = 1000
+"""Test images that a network trained against an attack is tested on under attack."""
 _EXIT_STATUS: Final = {run_folder.FINISHED: 0, "diverged": 1, "interrupted": 130}
 
 
@@ -45,10 +54,36 @@ class Options:
     seed: int
     limit: int | None
     eager: bool = False
+    adversarial: str | None = None
+    eps: float | None = None
 
 
-@click.command(short_help="Train on MNIST or Fashion-MNIST.")
-@click.argument("dataset", metavar="DATASET", type=click.Choice(sorted(DATASETS)))
+class _Group(click.Group):
+    """Commands that are named by what they train on."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of a name. Raises click.UsageError that lists all for any other."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            known = ", ".join(self.list_commands(ctx))
+            raise click.UsageError(f"{name!r} is no DATASET. One of: {known}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Group, short_help="Train on images, series, text or an environment.",
+    subcommand_metavar="DATASET", no_args_is_help=False,
+)  # fmt: skip
+def train() -> None:
+    """Train on DATASET and report how good the result is.
+
+    --json on each prints one JSON object and nothing else.
+    """
+
+
+@click.command(short_help="The sources' network on pictures.")
 @click.option(
     "--epochs", default=20, show_default=True, type=click.IntRange(min=1),
     help="Passes over the training images.",
@@ -75,10 +110,19 @@ class Options:
     "--runs", default="runs", show_default=True, type=click.Path(path_type=Path),
     help="Where the run folder is made.",
 )  # fmt: skip
+@click.option(
+    "--adversarial", type=click.Choice(sorted(TRAINED_AGAINST)),
+    help="Train on images that this attack has moved, and test under attack.",
+)  # fmt: skip
+@click.option(
+    "--eps", default=0.2, show_default=True, type=click.FloatRange(0, 1, min_open=True),
+    help="How far --adversarial moves each pixel, of 1.",
+)  # fmt: skip
 @click.option("--eager", is_flag=True, help="Do not compile the training step.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def train(
-    dataset: str,
+@click.pass_context
+def images(
+    context: click.Context,
     epochs: int,
     batch_size: int,
     lr: float,
@@ -87,10 +131,12 @@ def train(
     limit: int | None,
     data: Path | None,
     runs: Path,
+    adversarial: str | None,
+    eps: float,
     eager: bool,
     as_json: bool,
 ) -> int:
-    """Train the convolutional network of the sources on DATASET: mnist or fashion-mnist.
+    """Train the convolutional network of the sources on mnist or fashion-mnist.
 
     Conv 32 → pool → Conv 64 → pool → dropout 0.5 → dense 10, with Adam, a rate that falls as a
     cosine, and images shifted by a pixel. The run folder holds the weights (safetensors) and
@@ -102,8 +148,12 @@ def train(
     """
     if not 0 < lr < float("inf"):
         raise ArgumentError("the learning rate must be a positive number", got=f"--lr {lr}")
+    dataset = str(context.info_name)
     folder_name = None if data is None else str(data)
-    options = Options(dataset, folder_name, epochs, batch_size, lr, shift, seed, limit, eager)
+    options = Options(
+        dataset, folder_name, epochs, batch_size, lr, shift, seed, limit, eager, adversarial,
+        eps if adversarial else None,
+    )  # fmt: skip
     training, test = DATASETS[dataset](root=data)
     shape = NETWORKS[NETWORK].input_shape
     run_folder.check_images(training, shape, "the training images")
@@ -115,6 +165,10 @@ def train(
     else:
         print_result(folder.path, record, summary(NETWORKS[NETWORK].build(), shape))
     return _EXIT_STATUS[record["status"]]
+
+
+for _name in DATASETS:
+    train.add_command(images, _name)
 
 
 def _run(
@@ -131,8 +185,12 @@ def _run(
     model = NETWORKS[NETWORK].build()
     optimizer = Adam(model.parameters(), lr=options.lr)
     count = min(options.limit or len(training), len(training))
-    data = DataLoader(Shifted(Subset(training, range(count)), options.shift), options.batch_size,
-                      shuffle=True)  # fmt: skip
+    images: Dataset = Shifted(Subset(training, range(count)), options.shift)
+    if options.adversarial is not None:
+        assert options.eps is not None
+        attack = TRAINED_AGAINST[options.adversarial](model, options.eps)
+        images = AdversarialExamples(images, attack)
+    data = DataLoader(images, options.batch_size, shuffle=True)
     schedule = CosineAnnealingLR(optimizer, T_max=options.epochs * len(data))
     trainer = Trainer(
         model, optimizer, CrossEntropyLoss(), "accuracy", schedule=schedule, schedule_every="step",
@@ -161,10 +219,20 @@ def _run(
     }  # fmt: skip
     if not math.isfinite(scores["loss"]):
         record["status"] = "diverged"
+    elif options.eps is not None:
+        record["robust"] = _robustness(model, test, options.eps)
     record["seconds"] = round(time.perf_counter() - start, 2)
     keeper.write(history, record)
     series = {name: s.values for name, s in history.series.items()}
     return {**record, "gradient_norms": series}
+
+
+def _robustness(model: Module, test: ImageDataset, eps: float) -> dict[str, Any]:
+    """Accuracy of test images under attack, in evaluation mode."""
+    images, labels = test.batch(slice(0, _ATTACKED))
+    found = robust_accuracy(model.eval(), images, labels, [eps], steps=20)
+    accuracy = {name: values[-1] for name, values in found.accuracy.items()}
+    return {"eps": eps, **accuracy, "samples": found.samples}
 
 
 def _fitted(

@@ -106,8 +106,9 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Samples, indices: Sequence[int] | Indices) -> None:
         self.dataset = dataset
-        self.indices: Indices = np.asarray(indices, np.int64)
-        outside = self.indices[(self.indices < 0) | (self.indices >= len(dataset))]
+        self._order: Indices = np.asarray(indices, np.int64)
+        self.indices: list[int] = self._order.tolist()
+        outside = self._order[(self._order < 0) | (self._order >= len(dataset))]
         if outside.size:
             raise IndexRangeError(
                 "a subset names a sample that the data set does not have",
@@ -116,13 +117,13 @@ class Subset(Dataset):
             )
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self._order)
 
     def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.indices[index])]
+        return self.dataset[int(self._order[index])]
 
     def batch(self, indices: Indices | slice) -> Any:
-        return fetch(self.dataset, self.indices[indices])
+        return fetch(self.dataset, self._order[indices])
 
 
 @final

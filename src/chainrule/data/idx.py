@@ -14,13 +14,17 @@ import os
 import stat
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
 
 from ..core.aval import DType, Shape
 from ..errors import DataError
+
+PathLike: TypeAlias = str | os.PathLike[str]
 
 ELEMENT_TYPES: Final[dict[int, DType]] = {
     0x08: np.dtype(np.uint8),
@@ -42,7 +46,7 @@ _DEFLATE_MAX_RATIO: Final = 1032
 _CHUNK: Final = 1 << 20
 
 
-def read_idx(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> np.ndarray[Any, DType]:
+def read_idx(path: PathLike, *, max_bytes: int = MAX_BYTES) -> np.ndarray[Any, DType]:
     """The array in an IDX file, in native byte order.
 
     Gzip is recognised by its first two bytes, not by the file's name. At most `max_bytes` are
@@ -60,21 +64,34 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> np.
     >>> folder.cleanup()
     """
     path = Path(path)
+    with opened(path) as (stream, size, zipped):
+        if not zipped:
+            return _parse(stream, path, room=size, room_is="bytes in the file", limit=max_bytes)
+        return _parse(
+            stream,
+            path,
+            room=size * _DEFLATE_MAX_RATIO,
+            room_is=f"bytes that {size} gzipped ones can hold",
+            limit=max_bytes,
+        )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, int, bool]]:
+    """A regular file, unzipped if it is gzipped; the size of the file, and whether it is.
+
+    Raises DataError for a file that cannot be read, also in the block.
+    """
     try:
         with open(path, "rb", opener=_open_regular) as raw:
             size = os.fstat(raw.fileno()).st_size
             zipped = raw.read(2) == _GZIP_MAGIC
             raw.seek(0)
             if not zipped:
-                return _parse(raw, path, room=size, room_is="bytes in the file", limit=max_bytes)
+                yield raw, size, False
+                return
             with gzip.GzipFile(fileobj=raw) as stream:
-                return _parse(
-                    stream,  # type: ignore[arg-type]  # reads like a binary file
-                    path,
-                    room=size * _DEFLATE_MAX_RATIO,
-                    room_is=f"bytes that {size} gzipped ones can hold",
-                    limit=max_bytes,
-                )
+                yield stream, size, True  # type: ignore[misc]  # reads like a binary file
     except (gzip.BadGzipFile, zlib.error, EOFError) as failure:
         raise DataError(
             f"{path.name} is damaged: {failure}",

@@ -7,9 +7,8 @@ same format, clothes instead of digits.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeAlias, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
@@ -17,9 +16,7 @@ from .. import config
 from ..errors import DataError
 from ..tensor import Tensor
 from .dataset import TensorDataset
-from .idx import read_idx
-
-PathLike: TypeAlias = str | os.PathLike[str]
+from .idx import PathLike, read_idx
 
 _FILES = Path(__file__).parent / "files" / "mnist"
 

@@ -89,9 +89,7 @@ def analyse(
     assert wrt.node is not None
     place = _place(wrt, index)
     twin = make_twin(output, None if direction is None else seed(output, direction))
-    if not math.isfinite(twin.value):
-        raise ExplanationError("the output is not finite", got=repr(twin.value),
-                               hint=_first_bad(twin))  # fmt: skip
+    check_finite(twin)
     leaf = _leaf_of(twin, wrt)
     named = names_of(output, twin, names or {})
     tape = _tape_gradients(twin, named, leaf)
@@ -186,6 +184,14 @@ def _leaf_of(twin: Twin, wrt: Tensor) -> Node:
             "argmax, a comparison)",
         )
     return leaf
+
+
+def check_finite(twin: Twin) -> None:
+    """Raise ExplanationError for an output that is not finite."""
+    if not math.isfinite(twin.value):
+        raise ExplanationError(
+            "the output is not finite", got=repr(twin.value), hint=_first_bad(twin)
+        )
 
 
 def _first_bad(twin: Twin) -> str | None:

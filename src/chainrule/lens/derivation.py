@@ -94,7 +94,8 @@ class Derivation:
     images: Mapping[str, float] = field(default_factory=dict)
     """With a direction, J times it: the change of each output."""
     image_residual: float = 0.0
-    """Between that product and forward mode on the tape, relative."""
+    """Largest difference between that product and a finite difference of the outputs along the
+    direction, relative to the terms."""
 
     def step(self, name: str) -> Step | None:
         """The step of this name; None for a variable."""
@@ -195,7 +196,7 @@ def _steps(bodies: Mapping[str, ast.expr], point: Mapping[str, float]) -> tuple[
     sizes: dict[str, int] = {}
     steps = []
     for name, body in bodies.items():
-        value, slopes = _local(body, values, name)
+        value, slopes = _local(body, values, name, bodies)
         found = []
         for by in names(body):
             if by in values:
@@ -222,7 +223,7 @@ def _occurring(body: ast.expr) -> list[str]:
 
 
 def _local(
-    body: ast.expr, values: Mapping[str, float], step: str
+    body: ast.expr, values: Mapping[str, float], step: str, bodies: Mapping[str, ast.expr]
 ) -> tuple[float, dict[str, float]]:
     """The value of an expression and its derivatives by its names, from the ops' own rules.
 
@@ -233,17 +234,17 @@ def _local(
     if isinstance(body, (ast.Name, ast.Constant)):
         return float(compute(body, {})), {}
     op, parts = symbols.operation(body)
-    found = [_local(part, values, step) for part in parts]
+    found = [_local(part, values, step, bodies) for part in parts]
     if op is None:
         return found[0]
     xs = [np.float64(x) for x, _ in found]
-    shown = ", ".join(f"{ast.unparse(p)} = {float(x)!r}" for p, x in zip(parts, xs, strict=True))
+    shown = ", ".join(_shown(p, float(x), bodies) for p, x in zip(parts, xs, strict=True))
     with np.errstate(all="ignore"):
         y = np.float64(op(*xs))
         if not np.isfinite(y):
             raise ExplanationError(
                 f"{ast.unparse(body)} is not defined at this point, or too large",
-                got=f"{shown}: the value is {float(y)!r}",
+                got=f"{shown}: its value is {float(y)!r}{_factors(parts, ast.unparse(body))}",
                 at=f"step {step} = {ast.unparse(body)}",
             )
         total: dict[str, float] = {}
@@ -261,6 +262,21 @@ def _local(
             for name, slope in slopes.items():
                 total[name] = total.get(name, 0.0) + factor * slope
     return float(y), total
+
+
+def _shown(part: ast.expr, value: float, bodies: Mapping[str, ast.expr]) -> str:
+    """``u = x*y = 0.0``: an operand, what it stands for if it is a step, and its value."""
+    if isinstance(part, ast.Constant):
+        return ast.unparse(part)
+    meaning = bodies.get(part.id) if isinstance(part, ast.Name) else None
+    between = "" if meaning is None else f" = {ast.unparse(meaning)}"
+    return f"{ast.unparse(part)}{between} = {value!r}"
+
+
+def _factors(parts: Sequence[ast.expr], text: str) -> str:
+    """The local derivatives of an operation by the operands that are not numbers."""
+    known = [f"d({text})/d({ast.unparse(p)})" for p in parts if names(p)]
+    return f", and the product has no factor {' or '.join(known)}" if known else ""
 
 
 def _placeholders(parts: Sequence[ast.expr]) -> list[Any]:
@@ -330,11 +346,21 @@ def _run(bodies: Mapping[str, ast.expr], values: Mapping[str, Any]) -> dict[str,
     return known
 
 
+def _leaves(point: Mapping[str, float]) -> dict[str, Tensor]:
+    return {n: tensor(x, dtype=np.float64, requires_grad=True) for n, x in point.items()}
+
+
+def recorded(found: Derivation) -> dict[str, Tensor]:
+    """The variables and steps of a derivation, computed once more on a tape, by name."""
+    known = _run({step.name: step.body for step in found.steps}, _leaves(found.at))
+    return {name: x for name, x in known.items() if isinstance(x, Tensor)}
+
+
 def _tape(
     bodies: Mapping[str, ast.expr], outputs: Sequence[str], point: Mapping[str, float]
 ) -> dict[tuple[str, str], float]:
     """Derivatives by ``backward``."""
-    leaves = {n: tensor(x, dtype=np.float64, requires_grad=True) for n, x in point.items()}
+    leaves = _leaves(point)
     known = _run(bodies, leaves)
     found: dict[tuple[str, str], float] = {}
     for out in outputs:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from ..errors import ArgumentError
 from . import symbols
-from .derivation import Derivation, Local, Partial, Step, StepPath, derive
+from .derivation import Derivation, Local, Partial, Step, StepPath, derive, recorded
 from .document import Document, Line, Tree
+from .drawing import MOST, Drawing
 from .explanation import Explanation
 from .notation import (
     Math,
@@ -23,6 +25,7 @@ from .notation import (
     symbol,
     words,
 )
+from .record import Record, Site, record_of
 from .residuals import DIFFERENCE_TOLERANCE, PRODUCT_TOLERANCE, shown_residual
 
 MOST_TERMS: Final = 8
@@ -74,6 +77,32 @@ class ExpressionExplanation(Explanation):
             for out in d.outputs
         }
         return found if len(d.outputs) > 1 else found[d.outputs[0]]
+
+    def draw(self) -> Drawing:
+        """The computation as a graph, with the value and the gradient of each operation.
+
+        Raises ArgumentError for several outputs, GradientError for one that is constant.
+        """
+        if len(self.derivation.outputs) > 1:
+            raise ArgumentError(
+                "an expression with several outputs is not drawn",
+                got=", ".join(self.derivation.outputs),
+                hint="draw one of them",
+            )
+        known = recorded(self.derivation)
+        output = known[self.derivation.outputs[0]]
+        first: dict[Any, str] = {}
+        for name, x in known.items():
+            first.setdefault(x.node, name)
+        record = record_of(output, names={name: known[name] for name in first.values()})
+        written, site = [], None
+        for entry in reversed(record.entries):
+            step = self.derivation.step(entry.name)
+            if step is not None:
+                source = f"{step.name} = {ast.unparse(step.body)}"
+                site = Site("step", self.derivation.steps.index(step) + 1, source)
+            written.append(replace(entry, site=None if entry.is_leaf else site))
+        return Drawing(Record(tuple(written[::-1])), MOST, ())
 
     def to_json(self) -> dict[str, Any]:
         d = self.derivation

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
 
@@ -19,7 +20,6 @@ import numpy as np
 
 from .. import ops
 from ..core.families import Elementwise
-from ..core.op import registry
 from ..errors import ArgumentError
 
 MOST_LETTERS: Final = 4000
@@ -44,7 +44,7 @@ def functions() -> dict[str, Callable[..., Any]]:
     """
     return {
         name: getattr(ops, name)
-        for name, op in registry.items()
+        for name, op in ops.all_ops().items()
         if issubclass(op, Elementwise) and op.math and op.differentiable and name in ops.__all__
         and name not in _WRITTEN and _takes(getattr(ops, name), len(op.math))
     }  # fmt: skip
@@ -185,10 +185,17 @@ def _check(body: ast.expr) -> None:
                 )
         raise ArgumentError(
             "an expression may not contain this",
-            expected=f"numbers, names, + - * / ** and {', '.join(sorted(known))}",
-            got=ast.unparse(node)[:120],
+            expected="numbers, names, + - * / ** and functions such as sin, exp, log, relu",
+            got=_written(node),
             hint=_hint(node),
         )
+
+
+def _written(node: ast.expr) -> str:
+    """Some of an expression as it was written; a number that is too large is not rounded."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        return "a number that is too large" if not isinstance(node.value, bool) else "True or False"
+    return ast.unparse(node)[:120]
 
 
 def _is_finite(value: float) -> bool:
@@ -204,8 +211,13 @@ def _hint(node: ast.expr) -> str | None:
             return "a power is written x**2"
         case ast.Call(func=ast.Name(id="ln")):
             return "the natural logarithm is log"
+        case ast.Call(func=ast.Name(id=name), keywords=[]) if name not in functions():
+            near = get_close_matches(name.replace("arc", "a"), functions(), 3, 0.5)
+            return f"there is no function {name}" + (f"; near: {', '.join(near)}" if near else "")
+        case ast.Name(id=name) if name in functions():
+            return f"{name} is a function, and needs an argument: {name}(x)"
         case ast.Name():
-            return "a function needs an argument: sin(x)"
+            return "a name begins with a letter"
         case ast.Tuple() | ast.List():
             return "several outputs stand at the end, separated by commas: x*y, sin(x)"
     return None
@@ -232,7 +244,7 @@ def names(body: ast.expr) -> list[str]:
 
 def arity(name: str) -> int:
     """How many arguments a function takes."""
-    op: Any = registry[name]
+    op: Any = ops.all_ops()[name]
     return len(op.math)
 
 

@@ -12,7 +12,7 @@ from ..core.value import Node
 from ..engine.reverse import seed, sweep
 from ..errors import ExplanationError
 from ..tensor import Tensor
-from .analysis import check_output, names_of
+from .analysis import check_finite, check_output, names_of
 from .difference import slope
 from .document import Document
 from .explanation import Explanation
@@ -72,6 +72,7 @@ def explain_layers(
     """
     check_output(output, direction)
     twin = make_twin(output, None if direction is None else seed(output, direction), unroll=False)
+    check_finite(twin)
     named = names_of(output, twin, names or {})
     tape = sweep(
         [twin.root], [np.ones(())], value_class=Tensor, wanted=set(named), retain_graph=True

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.aval import DType, Shape, describe
 from ..core.value import Node, Scope, Value, line_number
 from ..engine.reverse import reachable, seed, sweep
-from ..errors import GradientError
+from ..errors import ArgumentError, GradientError
 from ..nn.module import Module
 from ..tensor import Tensor
 from .values import Values, known_values, operands
@@ -136,14 +136,16 @@ def record_of(
     the output. `names` names tensors; parameters of modules have names already. No ``grad`` is
     touched, and the graph can be walked again.
 
-    Raises GradientError for an output that was not recorded or that has no direction,
-    FreedGraphError if a backward pass freed what is needed.
+    Raises ArgumentError for what is no tensor, GradientError for an output that was not recorded or
+    that has no direction, FreedGraphError if a backward pass freed what is needed.
 
     >>> x = tensor(3.0, requires_grad=True)
     >>> found = record_of(x * x, names={"x": x})
     >>> [(e.name, float(e.value), float(e.gradient)) for e in found.entries]
     [('x', 3.0, 6.0), ('mul', 9.0, 1.0)]
     """
+    if not isinstance(output, Tensor):
+        raise ArgumentError("a record is made of a tensor", got=type(output).__name__)
     if output.node is None:
         raise GradientError(
             "this tensor was not recorded",

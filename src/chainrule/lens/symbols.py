@@ -7,18 +7,19 @@ are built from the syntax trees of checked expressions and of the ops' own formu
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from html import unescape
 from typing import Any, Final, TypeAlias
 
+from .. import ops
 from ..core.families import Elementwise
-from ..core.op import registry
 from ..errors import ArgumentError
 from ..tensor import tensor
 from .expression import CONSTANTS, arity, functions, names
-from .notation import Math
+from .notation import Math, symbol
 
 Symbolic: TypeAlias = Any
 """A SymPy expression; its types are not declared."""
@@ -49,7 +50,7 @@ def library() -> Any:
 def op_of(name: str) -> Elementwise:
     """The op behind a function of expressions, with its default settings."""
     if name not in functions():
-        return registry[name]()  # type: ignore[return-value]  # an operator: elementwise
+        return ops.all_ops()[name]()  # type: ignore[return-value]  # an operator: elementwise
     x = [tensor(0.5, requires_grad=True) for _ in range(arity(name))]
     node = functions()[name](*x).node
     return node.op  # type: ignore[no-any-return]  # of an elementwise function
@@ -245,6 +246,10 @@ def _functions() -> dict[str, Callable[..., Any]]:
 
 def tidied(x: Symbolic) -> Symbolic:
     """An equal expression in fewer symbols, if one is found soon: polynomials are factored."""
+    return _without_sigma(_shortest(_with_sigma(x)))
+
+
+def _shortest(x: Symbolic) -> Symbolic:
     sp = library()
     powers = [p.exp for p in x.atoms(sp.Pow) if p.exp.is_Integer]
     if sp.count_ops(x) > MOST_TIDIED or any(abs(p) > _LARGEST_POWER for p in powers):
@@ -284,12 +289,94 @@ def text_of(x: Symbolic) -> str:
 
 
 def math_of(x: Symbolic) -> Math:
-    """In the three notations."""
+    """In the three notations; 1/(1 + exp(-x)) is σ(x)."""
     sp = library()
-    text = re.sub(r"\*\*(\d+)(?![\d.])", _superscript, str(x))
+    x = _with_sigma(x)
+    text = re.sub(r"\*\*(\d+)(?![\d.])", _superscript, _printer().doprint(x))
     text = text.replace("**", "^").replace("*", "·").replace("sqrt(", "√(").replace("Abs(", "abs(")
-    mathml = re.sub(r"&[A-Z]\w+;", _character, sp.printing.mathml(x, printer="presentation"))
+    mathml = re.sub(r"&[A-Z]\w+;", _character, _mathml_printer().doprint(x))
+    mathml = mathml.replace("<mi>sigma</mi>", "<mi>σ</mi>")
     return Math(text, sp.latex(x), mathml)
+
+
+def _with_sigma(x: Symbolic) -> Symbolic:
+    sigma = library().Function("sigma")
+    return x.replace(_is_sigmoid, lambda p: sigma(-p.base.args[1].exp) ** -p.exp)
+
+
+def _without_sigma(x: Symbolic) -> Symbolic:
+    sp = library()
+    return x.replace(sp.Function("sigma"), lambda argument: 1 / (1 + sp.exp(-argument)))
+
+
+def _is_sigmoid(x: Symbolic) -> bool:
+    """Whether an expression is a power of 1/(1 + exp(...))."""
+    sp = library()
+    if not (x.is_Pow and x.exp.is_Integer and x.exp < 0 and x.base.is_Add):
+        return False
+    one, *others = x.base.args
+    return one == 1 and len(others) == 1 and isinstance(others[0], sp.exp)
+
+
+@cache
+def _printer() -> Any:
+    """How expressions are written in text: cases and Greek letters as people write them."""
+    strings = library().printing.str
+
+    class Printer(strings.StrPrinter):  # type: ignore[misc, name-defined]  # no types
+        def _print_Piecewise(self, x: Symbolic) -> str:
+            *cases, (last, _) = [(self._print(value), self._print(test)) for value, test in x.args]
+            return "(" + "".join(f"{value} if {test} else " for value, test in cases) + f"{last})"
+
+        def _print_Max(self, x: Symbolic) -> str:
+            return f"max({self.stringify(x.args, ', ')})"
+
+        def _print_Min(self, x: Symbolic) -> str:
+            return f"min({self.stringify(x.args, ', ')})"
+
+        def _print_Equality(self, x: Symbolic) -> str:
+            return f"{self._print(x.lhs)} = {self._print(x.rhs)}"
+
+        def _print_Symbol(self, x: Symbolic) -> str:
+            return symbol(x.name).text
+
+        def _print_Function(self, x: Symbolic) -> str:
+            text: str = super()._print_Function(x)
+            return text.replace("sigma(", "σ(", 1) if x.func.__name__ == "sigma" else text
+
+        def _print_Pi(self, x: Symbolic) -> str:
+            return "π"
+
+    return Printer()
+
+
+@cache
+def _mathml_printer() -> Any:
+    """SymPy's presentation MathML, with cases as in print."""
+    mathml = importlib.import_module("sympy.printing.mathml")
+
+    class Printer(mathml.MathMLPresentationPrinter):  # type: ignore[misc, name-defined]  # no types
+        def doprint(self, x: Symbolic) -> str:
+            return str(self._print(x).toxml())
+
+        def _element(self, name: str, *children: Any) -> Any:
+            made = self.dom.createElement(name)
+            for child in children:
+                text = self.dom.createTextNode(child) if isinstance(child, str) else child
+                made.appendChild(text)
+            return made
+
+        def _print_Piecewise(self, x: Symbolic) -> Any:
+            rows = []
+            for value, test in x.args:
+                when = "else" if test == library().true else self._print(test)
+                cell = self._element("mtext", when) if when == "else" else when
+                parts = self._print(value), self._element("mrow", cell)
+                rows.append(self._element("mtr", *[self._element("mtd", p) for p in parts]))
+            table = self._element("mtable", *rows)
+            return self._element("mrow", self._element("mo", "{"), table)
+
+    return Printer()
 
 
 def _character(match: re.Match[str]) -> str:

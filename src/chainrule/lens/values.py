@@ -107,7 +107,7 @@ def known_values(order: Sequence[Node]) -> Values:
         if kept is not None:
             values[node] = kept[1]
             _note_inputs(values, node, kept[0])
-        elif node.xs is not None and node.op is not None:
+        elif node.xs is not None and node.op is not None and node.op.interned:
             if node.op.needs.output and node.y is not None:
                 values[node] = node.y
             _note_inputs(values, node, node.xs)

@@ -337,12 +337,15 @@ def why(parameter: Tensor, output: Tensor, *, direction: Any = None) -> Why:
     for elementwise ones how many local derivatives are 0. The smallest factor is named, with what
     it would need to change.
 
-    Raises GradientError if no recorded way leads to the output: ``why_none`` says why then.
+    Raises GradientError if no recorded way leads to the output: ``why_none`` says why then;
+    ArgumentError for what is no tensor.
 
     >>> w = tensor(-1.0, requires_grad=True)
     >>> print(why(w, relu(w) * 3).needs)
     an input above 0
     """
+    if not isinstance(parameter, Tensor):
+        raise ArgumentError("why needs a tensor", got=type(parameter).__name__)
     record = record_of(output, direction=direction)
     own = next((e for e in record.entries if e.node is parameter.node), None)
     if own is None or parameter.node is None:

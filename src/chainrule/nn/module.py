@@ -299,8 +299,8 @@ class Module(Hooked, Placed):
 
         Training on does not change it. A shared parameter appears under each of its names. With
         `keep_vars` the tensors themselves are returned instead of copies. To change a copy in place
-        is an error while the module lives, for it would change nothing: use ``load_state_dict``. A
-        `destination` is added to, and returned.
+        changes the parameter too, as in PyTorch, while the two are still equal, and is an error
+        afterwards: use ``load_state_dict``. A `destination` is added to, and returned.
 
         >>> list(cr.nn.Linear(3, 2).state_dict())
         ['weight', 'bias']

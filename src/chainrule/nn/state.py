@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -23,6 +23,44 @@ class LoadResult(NamedTuple):
     unexpected_keys: list[str]
 
 
+class Saved(View):
+    """An entry of ``state_dict()``: a copy; changed in place, it changes the parameter with it.
+
+    Only while both are equal: after training on, such a change would mix the present with the past
+    and is an error. A parameter that no longer lives is left alone.
+    """
+
+    __slots__ = ()
+
+    def _is_part(self) -> bool:
+        owner = self._bases[0]()
+        return owner is not None and not _same(owner.array, self.array)
+
+    def _take(self, new: Tensor) -> Self:
+        self._check_reachable()
+        owner = self._bases[0]()
+        self.array = new.array
+        if owner is not None:
+            owner.array = new.array.copy()
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """This entry, which has no graph."""
+        return self
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.array = value.array if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _same(a: np.ndarray[Any, DType], b: np.ndarray[Any, DType]) -> bool:
+    """Whether two arrays are of one type and equal, NaNs too."""
+    return (a.shape, a.dtype) == (b.shape, b.dtype) and np.array_equal(
+        a, b, equal_nan=a.dtype.kind == "f"
+    )
+
+
 def saved(
     module: Module, destination: dict[str, Tensor], prefix: str, keep_vars: bool
 ) -> dict[str, Tensor]:
@@ -31,7 +69,7 @@ def saved(
     for hook in () if hooks is None else tuple(hooks.saving.values()):
         hook(module, prefix, keep_vars)
     for name, value in _own(module):
-        destination[prefix + name] = value if keep_vars else View.of(value, value.array.copy())
+        destination[prefix + name] = value if keep_vars else Saved.of(value, value.array.copy())
     for name, child in module._modules.items():
         if child is not None:
             child.state_dict(destination, f"{prefix}{name}.", keep_vars)
@@ -128,9 +166,11 @@ def _some(items: Sequence[str], limit: int = 6) -> str:
 def target_dtype(args: tuple[Any, ...], kwargs: dict[str, Any]) -> DType | None:
     """The dtype among the arguments of ``Module.to``: a dtype, a device, or a tensor to follow.
 
+    On the device ``meta``, which is for modules whose values are not read, values stay.
+
     Raises ArgumentError for a device other than the CPU, DTypeError for what is no float type.
     """
-    unknown = kwargs.keys() - {"dtype", "device", "non_blocking", "copy"}
+    unknown = kwargs.keys() - {"dtype", "device", "non_blocking", "copy", "memory_format"}
     if unknown:
         raise ArgumentError("to() takes dtype and device", got=", ".join(sorted(unknown)))
     chosen: DType | None = None
@@ -141,7 +181,7 @@ def target_dtype(args: tuple[Any, ...], kwargs: dict[str, Any]) -> DType | None:
             chosen = given.dtype
             continue
         text = str(given)
-        if text == "cpu" or text.startswith("cpu:"):
+        if text in ("cpu", "meta") or text.startswith("cpu:"):
             continue
         try:
             chosen = np.dtype(given)

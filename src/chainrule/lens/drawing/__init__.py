@@ -17,8 +17,9 @@ from .svg import size_of, svg
 
 MOST: Final = 200
 """Boxes and entries that are visible, if nothing else is said."""
+SUFFIXES: Final = (".svg", ".dot", ".mmd")
 
-__all__ = ["Drawing", "Path", "Placed", "draw"]
+__all__ = ["Drawing", "Path", "Placed", "draw", "suffix_of"]
 
 
 class Drawing:
@@ -54,7 +55,7 @@ class Drawing:
     @property
     def folded(self) -> list[str]:
         """Names of the boxes that are folded."""
-        return [m.name for m in self.visible if isinstance(m, Group)]
+        return [m.name for m in self.visible if isinstance(m, Group) and m.kind != "outputs"]
 
     def dot(self) -> str:
         """The same in the DOT language of Graphviz."""
@@ -65,25 +66,30 @@ class Drawing:
         return text.mermaid(self.record, self._root, self._labels)
 
     def save(self, path: str | File) -> None:
-        """Write a file; its suffix says what: ``.svg``, ``.dot``, ``.mmd``.
-
-        Raises ArgumentError for another suffix.
-        """
+        """Write a file; its suffix says what. See ``suffix_of``."""
         kinds = {".svg": lambda: self.svg, ".dot": self.dot, ".mmd": self.mermaid}
-        suffix = File(path).suffix.lower()
-        if suffix not in kinds:
-            raise ArgumentError(
-                "a drawing is saved as SVG, DOT or Mermaid",
-                expected=", ".join(kinds),
-                got=repr(str(path)),
-            )
-        File(path).write_text(kinds[suffix](), encoding="utf-8")
+        File(path).write_text(kinds[suffix_of(path)](), encoding="utf-8")
 
     def _repr_svg_(self) -> str:
         return self.svg
 
     def __repr__(self) -> str:
         return f"<drawing of {len(self.record.entries)} entries, {len(self.visible)} visible>"
+
+
+def suffix_of(path: str | File) -> str:
+    """``.svg``, ``.dot`` or ``.mmd``: what a drawing is saved as.
+
+    Raises ArgumentError for another suffix.
+    """
+    suffix = File(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ArgumentError(
+            "a drawing is saved as SVG, DOT or Mermaid",
+            expected=", ".join(SUFFIXES),
+            got=repr(str(path)),
+        )
+    return suffix
 
 
 def draw(

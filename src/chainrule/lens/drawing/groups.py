@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from ...core.value import Scope
+from ...core.value import Item, Scope
 from ..record import Entry, Record
 
-RUN: Final = 20
-"""So many operations that no module holds together are put into one box, where there are many."""
+RUNS: Final = 30
+"""Operations that no module holds together are put into at most so many boxes, where they are too
+many to show."""
 
 Member: TypeAlias = "Group | Entry"
 
 
 @dataclass
 class Group:
-    """The entries of one module call, or a run of operations: a box that folds."""
+    """The entries of one module call, which folds; or of a run of operations, or of one operation
+    with several outputs, which are one box."""
 
     name: str
     members: list[Member] = field(default_factory=list)
     """In an order in which each comes behind what it uses."""
+    kind: Literal["call", "run", "outputs"] = "call"
+    module: str = ""
+    """The class of the module that was called."""
     is_open: bool = False
 
     @property
@@ -60,15 +65,22 @@ def grouped(record: Record, most: int, folded: Collection[str]) -> Group:
     """
     root = Group("")
     groups: dict[Scope, Group] = {}
+    wholes: dict[int, Group] = {}
     chains = _chains(record)
     for entry in record.entries:
+        whole = entry.inputs[0] if type(entry.node.op) is Item else None
+        if whole is not None:
+            wholes[whole].members.append(entry)
+            continue
         at = root
         for scope in chains[entry.index]:
             if scope not in groups:
-                groups[scope] = Group(scope.path())
+                groups[scope] = Group(scope.path(), module=type(scope.module).__name__)
                 at.members.append(groups[scope])
             at = groups[scope]
-        at.members.append(entry)
+        if entry.shape is None:
+            wholes[entry.index] = Group(entry.name, [entry], "outputs")
+        at.members.append(wholes.get(entry.index, entry))
     users = {e.index: [user for user, _ in found] for e, found in
              zip(record.entries, record.users(), strict=True)}  # fmt: skip
     _arrange(root, users)
@@ -114,7 +126,7 @@ def _arrange(group: Group, users: Mapping[int, Sequence[int]]) -> None:
         ordered, stuck = _ordered(group.members, users)
         if not stuck:
             break
-        circle = next(m for m in stuck if isinstance(m, Group))
+        circle = next(m for m in stuck if isinstance(m, Group) and m.kind == "call")
         at = group.members.index(circle)
         group.members[at : at + 1] = circle.members
     group.members = ordered
@@ -165,10 +177,10 @@ def _entries(member: Member) -> Iterator[Entry]:
 def _gather(group: Group, most: int) -> None:
     """Put runs of members into boxes until at most `most` are left."""
     for member in group.members:
-        if isinstance(member, Group):
+        if isinstance(member, Group) and member.kind == "call":
             _gather(member, most)
-    while len(group.members) > most:
-        run = max(RUN, 2)
+    if len(group.members) > most:
+        run = -(-len(group.members) // min(most, RUNS))
         group.members = [
             _run(group.members[i : i + run]) for i in range(0, len(group.members), run)
         ]
@@ -177,7 +189,7 @@ def _gather(group: Group, most: int) -> None:
 def _run(members: list[Member]) -> Member:
     if len(members) == 1:
         return members[0]
-    box = Group("", members)
+    box = Group("", members, "run")
     indices = [entry.index for entry in box.entries()]
     box.name = f"operations {min(indices)} to {max(indices)}"
     return box
@@ -192,7 +204,7 @@ def _unfold(root: Group, most: int, folded: Collection[str]) -> None:
         level = []
         for group in inner:
             more = len(group.members) - 1
-            if group.name not in folded and count + more <= most:
+            if group.kind == "call" and group.name not in folded and count + more <= most:
                 group.is_open = True
                 count += more
                 level.append(group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -13,15 +14,16 @@ from .groups import Group, Member
 DIGITS: Final = 4
 LONGEST: Final = 34
 """Characters of a line in a box."""
+MOST_OUTPUTS: Final = 3
+"""Outputs of one operation whose numbers are shown."""
 
 
 class Label(NamedTuple):
     """The lines of a box, by what they say; empty ones are left out."""
 
     title: str
-    shape: str = ""
-    value: str = ""
-    gradient: str = ""
+    body: tuple[tuple[str, str], ...] = ()
+    """Kind (``shape``, ``value``, ``gradient``) and text of what stands below."""
     details: str = ""
     """What is shown when the pointer rests on the box."""
     is_finite: bool = True
@@ -29,38 +31,69 @@ class Label(NamedTuple):
     @property
     def lines(self) -> list[tuple[str, str]]:
         """Kind and text of each line."""
-        named = [("title", self.title), ("shape", self.shape), ("value", self.value),
-                 ("gradient", self.gradient)]  # fmt: skip
-        return [(kind, text) for kind, text in named if text]
+        return [(kind, text) for kind, text in (("title", self.title), *self.body) if text]
 
 
 def label_of(member: Member) -> Label:
     """What a box says."""
-    return _folded(member) if isinstance(member, Group) else _entry(member)
+    if not isinstance(member, Group):
+        return _entry(member)
+    return _outputs(member) if member.kind == "outputs" else _folded(member)
 
 
 def _entry(entry: Entry) -> Label:
+    return Label(
+        title=_short(_title(entry)),
+        body=_numbers(entry),
+        details=_details(entry),
+        is_finite=_is_finite(entry.value) and _is_finite(entry.gradient),
+    )
+
+
+def _outputs(group: Group) -> Label:
+    """An operation with several outputs: the numbers of each that is used."""
+    whole, *items = list(group.entries())
+    shown = [line for item in items[:MOST_OUTPUTS] for line in _numbers(item)]
+    if len(items) > MOST_OUTPUTS:
+        shown.append(("shape", f"and {len(items) - MOST_OUTPUTS} other outputs"))
+    return Label(
+        title=_short(_title(whole)),
+        body=tuple(shown),
+        details=_details(whole),
+        is_finite=all(_is_finite(e.value) and _is_finite(e.gradient) for e in items),
+    )
+
+
+def _numbers(entry: Entry) -> tuple[tuple[str, str], ...]:
+    """Shape, value and gradient."""
+    return (
+        ("shape", "×".join(map(str, entry.shape or ()))),
+        ("value", summary(entry.value)),
+        ("gradient", summary(entry.gradient, "∂ ")),
+    )
+
+
+def _title(entry: Entry) -> str:
     title = entry.name
     if entry.op is not None:
         settings = ", ".join(f"{k}={v}" for k, v in entry.parameters.items())
         title = f"{entry.op}({settings})" if settings else entry.op
         if len(title) > LONGEST:
             title = entry.op
+        if entry.name != entry.node.name:
+            title = f"{entry.name} = {title}"
     elif entry.name == "leaf":
         title = "input"
-    details = [title]
+    return title
+
+
+def _details(entry: Entry) -> str:
+    details = [_title(entry)]
     if entry.site is not None:
         details.append(f"{entry.site}  {entry.site.source}")
     if entry.module is not None:
         details.append(f"in {entry.module}")
-    return Label(
-        title=_short(title),
-        shape="" if not entry.shape else "×".join(map(str, entry.shape)),
-        value=summary(entry.value),
-        gradient=summary(entry.gradient, "∂ "),
-        details="\n".join(details),
-        is_finite=_is_finite(entry.value) and _is_finite(entry.gradient),
-    )
+    return "\n".join(details)
 
 
 def _folded(group: Group) -> Label:
@@ -68,16 +101,28 @@ def _folded(group: Group) -> Label:
     count = sum(not e.is_leaf for e in entries)
     size = sum(e.value.size for e in entries if e.is_leaf and isinstance(e.value, np.ndarray))
     parts = [f"{count} operation{'s' * (count != 1)}"]
-    if size:
+    if group.kind == "run":
+        ops = Counter(e.op for e in entries if e.op is not None and e.op != "item")
+        parts = [f"{n} {op}" for op, n in ops.most_common(3)] + ["…"] * (len(ops) > 3)
+    elif size:
         parts.append(f"{size:,} parameters")
     return Label(
-        title=_short(group.name),
-        shape=_short(", ".join(parts)),
-        value=summary(entries[-1].value),
-        gradient=summary(entries[-1].gradient, "∂ "),
+        title=_short(_name(group)),
+        body=(("shape", _short(", ".join(parts))), *_numbers(entries[-1])[1:]),
         details=f"{group.name}, folded",
         is_finite=all(_is_finite(e.value) and _is_finite(e.gradient) for e in entries),
     )
+
+
+def _name(group: Group) -> str:
+    """Path and class of a module; of a long path, the end."""
+    path = group.name
+    module = "" if path.endswith(group.module) else f"  {group.module}"
+    _, dot, rest = path.partition(".")
+    while dot and len(path + module) > LONGEST:
+        path = f"….{rest}"
+        _, dot, rest = rest.partition(".")
+    return path + module
 
 
 def summary(x: Any, sign: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
 from ..record import Record
@@ -29,6 +30,8 @@ class Placed(NamedTuple):
     height: float
     depth: int
     """How many frames it is in."""
+    name_at: float = 0.0
+    """Of a frame, where its name begins: no line crosses it."""
 
 
 class Path(NamedTuple):
@@ -99,10 +102,15 @@ class _Layout:
         )  # fmt: skip
 
     def _frame(self, group: Group, depth: int) -> _Block:
-        """An open group with its frame and name."""
+        """An open group with its frame and name, which has a place that no line crosses."""
         inner = self.inside(group, depth + 1)
-        width = max(inner.width + 2 * PADDING, self.size_of(group)[0])
+        wide = self.size_of(group)[0]
+        width = max(inner.width + 2 * PADDING, wide)
         left = (width - inner.width) / 2
+        name_at = _gap([x + left for x in inner.entries.values()], wide, width)
+        if name_at is None:
+            name_at, moved = 0.0, wide - min(inner.entries.values()) - left
+            left, width = left + moved, width + moved
         height = inner.height + HEADER + PADDING
         boxes = [_moved(box, left, HEADER) for box in inner.boxes]
         paths = [_shifted(path, left, HEADER) for path in inner.paths]
@@ -110,8 +118,8 @@ class _Layout:
         exits = {v: x + left for v, x in inner.exits.items()}
         paths += [Path(v, ((x, 0.0), (x, HEADER)), False) for v, x in entries.items()]
         paths += [Path(v, ((x, height - PADDING), (x, height)), False) for v, x in exits.items()]
-        return _Block(width, height, entries, exits,
-                      [Placed(group, 0.0, 0.0, width, height, depth), *boxes], paths)  # fmt: skip
+        frame = Placed(group, 0.0, 0.0, width, height, depth, name_at)
+        return _Block(width, height, entries, exits, [frame, *boxes], paths)
 
     def inside(self, group: Group, depth: int) -> _Block:
         """What is in a group, without a frame."""
@@ -164,6 +172,12 @@ def _points(
     x, y = found.corners[arrow.target]
     points.append((x + arrow.arrives_at, y))
     return tuple(points)
+
+
+def _gap(lines: Sequence[float], wide: float, width: float) -> float | None:
+    """Where something so wide fits between lines, left first, in a frame of some width."""
+    edges = [0.0, *sorted(lines), width]
+    return next((a for a, b in pairwise(edges) if b - a >= wide), None)
 
 
 def _spread(values: Sequence[int], width: float) -> dict[int, float]:

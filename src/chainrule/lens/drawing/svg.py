@@ -85,15 +85,17 @@ def _rect(box: Placed) -> str:
 
 
 def _frame(box: Placed, label: Label) -> str:
-    name = _text("title", box.x + INSET, box.y + LINE, label.title)
+    name = _text("title", box.x + box.name_at + INSET, box.y + LINE, label.title)
     return f'<g class="frame">{_rect(box)}{name}</g>'
 
 
 def _box(record: Record, box: Placed, label: Label) -> str:
+    member = box.member
+    last = list(member.entries())[-1] if isinstance(member, Group) else member
     kinds = [kind for kind, holds in (
-        ("folded", isinstance(box.member, Group)),
-        ("leaf", not isinstance(box.member, Group) and box.member.is_leaf),
-        ("output", box.member is record.output),
+        ("folded", isinstance(member, Group) and member.kind != "outputs"),
+        ("leaf", not isinstance(member, Group) and member.is_leaf),
+        ("output", last is record.output),
         ("broken", not label.is_finite),
     ) if holds]  # fmt: skip
     lines = [

@@ -45,7 +45,8 @@ def dot(record: Record, root: Group, labels: Mapping[int, Label]) -> str:
                 lines.append(f"{indent}}}")
             else:
                 text = r"\n".join(text.translate(_QUOTED) for _, text in label.lines)
-                style = ", style=dashed" if isinstance(member, Group) else ""
+                is_folded = isinstance(member, Group) and member.kind != "outputs"
+                style = ", style=dashed" if is_folded else ""
                 lines.append(f'{indent}{_name(member)} [label="{text}"{style}];')
 
     write(root, "  ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from ...core.aval import Shape, describe
@@ -14,7 +15,7 @@ def sizes(layer: str, minimum: int = 1, **given: Any) -> None:
     """Raise ArgumentError unless all are integers, or pairs of them, of at least `minimum`."""
     for name, value in given.items():
         for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, bool) or not isinstance(number, int) or number < minimum:
+            if isinstance(number, bool) or not isinstance(number, Integral) or number < minimum:
                 raise ArgumentError(
                     f"{layer} cannot be built with {name}={value!r}",
                     expected=f"{name}: an integer of at least {minimum}",

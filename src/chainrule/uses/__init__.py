@@ -1,0 +1,1 @@
+"""What backpropagation is used for: forecasts, decisions, sensitivity, attacks, surfaces."""
