@@ -110,7 +110,8 @@ class InPlace(Operators):
         """`fill_value` where all indices are equal; `wrap` goes on below a tall matrix's square."""
         mask = np.zeros(self.shape, np.bool_)
         np.fill_diagonal(mask, True, wrap)
-        return self._adopt(ops.where(mask, fill_value, self))
+        filling = np.asarray(getattr(fill_value, "array", fill_value)).astype(self.dtype)
+        return self._adopt(ops.where(mask, filling, self))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._adopt(ops.index_update(self, key, value))

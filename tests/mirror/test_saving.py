@@ -139,3 +139,14 @@ def test_a_damaged_or_missing_file_is_an_error(tmp_path: Path) -> None:
         torch.load(tmp_path / "x")
     with pytest.raises(CheckpointError, match="cannot read"):
         torch.load(tmp_path / "none")
+
+
+def test_a_summary_writer_takes_pytorchs_arguments(tmp_path: Path) -> None:
+    with torch.utils.tensorboard.SummaryWriter(log_dir=tmp_path / "run") as writer:
+        writer.add_scalar("loss", torch.tensor(0.5), global_step=3)
+        writer.add_scalars("both", {"a": 1.0, "b": 2.0}, 4)
+        writer.add_histogram("weights", torch.nn.Linear(3, 2).weight, 4, bins="tensorflow")
+        writer.add_text("note", "**done**")
+    (file,) = Path(writer.get_logdir()).iterdir()
+    content = file.read_bytes()
+    assert all(tag in content for tag in (b"loss", b"both/a", b"weights", b"**done**"))

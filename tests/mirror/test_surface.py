@@ -93,9 +93,11 @@ def test_module_paths_of_pytorch_lead_to_the_same_objects() -> None:
     from chainrule.torch.optim.adam import Adam
     from chainrule.torch.utils.data.dataset import Dataset
 
+    from chainrule.torch.nn.modules.utils import _pair, _triple
     from chainrule.torch.optim.lr_scheduler import StepLR
 
     assert Linear is torch.nn.Linear is torch.nn.modules.Linear is cr.nn.Linear
+    assert (_pair(3), _pair([1, 2]), _triple(0)) == ((3, 3), (1, 2), (0, 0, 0))
     assert Parameter is cr.nn.Parameter
     assert Adam is torch.optim.adam.Adam is cr.optim.Adam
     assert StepLR is cr.optim.StepLR

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,22 @@ def test_random_forms_fill_and_follow_the_seed() -> None:
     )
     assert torch.normal(torch.zeros(3), 1.0).shape == (3,)
     assert float(torch.normal(mean=5.0, std=torch.zeros(1))) == 5.0
+
+
+def test_what_programs_write_in_other_words() -> None:
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    assert torch.cumprod(x, axis=0).tolist() == [[1, 2], [3, 8]]
+    (found,) = torch.autograd.grad((x * x).sum(), (p for p in [x]))
+    assert found.tolist() == [[2, 4], [6, 8]]
+    assert torch.ones((2, 2), dtype=bool).fill_diagonal_(0).tolist() == [
+        [False, True],
+        [True, False],
+    ]
+    layer = torch.nn.Linear(np.array((2, 3)).prod(), 2).to(memory_format=torch.channels_last)
+    assert layer.to("meta").weight.shape == (2, 6)
+    assert torch.typename(x) == "torch.FloatTensor"
+    assert torch.typename(layer).endswith(".Linear")
+    assert torch.nn.init._calculate_fan_in_and_fan_out(layer.weight) == (6, 2)
 
 
 def test_out_takes_the_result_in_its_own_dtype() -> None:
@@ -337,8 +354,17 @@ def test_what_has_nothing_to_switch_is_accepted() -> None:
 def test_a_copy_from_state_dict_cannot_be_changed_in_vain() -> None:
     layer = torch.nn.Linear(1, 1)
     state = layer.state_dict()
+    state["weight"].copy_(torch.ones(1, 1))
+    state["weight"].data.add_(1)
+    kept = copy.deepcopy(state["weight"])
+    kept.zero_()
+    for value in state.values():  # an average of weights, as programs keep it
+        value *= 2
+    assert layer.weight.tolist() == state["weight"].tolist() == [[4.0]]
+    layer.weight.data.fill_(7)
     with pytest.raises(InPlaceError):
         state["weight"].copy_(torch.zeros(1, 1))
+    assert (layer.weight.item(), state["weight"].item()) == (7, 4)
     own = {name: value.clone().zero_() for name, value in state.items()}
     layer.load_state_dict(own)
     assert layer.weight.tolist() == [[0.0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -163,4 +164,14 @@ ORDERINGS = (
         case(distinct(3, 4), 4), case(distinct(2, 5), k=2, dim=1, largest=False, sorted=True)),
 )  # fmt: skip
 
-ROWS = (*SUMS, NORM, *EXTREMES, *ORDERINGS)
+# PyTorch has no second derivative of these.
+SEGMENTS = row(
+    "segment_reduce", torch.segment_reduce,
+    *[replace(call, second=False) for call in (
+        *[case(distinct(7), kind, lengths=exactly([3, 1, 3], np.int64))
+          for kind in ("sum", "mean", "max", "min", "prod")],
+        case(real(5, 2), "sum", lengths=exactly([2, 3], np.int64), initial=1.5),
+        case(real(5, 2), "mean", offsets=exactly([0, 2, 5], np.int64)))],
+)  # fmt: skip
+
+ROWS = (*SUMS, NORM, SEGMENTS, *EXTREMES, *ORDERINGS)

@@ -132,4 +132,12 @@ JOINING = (
         case(real(3), ((1, 1),), "constant", 2.0)),
 )  # fmt: skip
 
-ROWS = (*SHAPES, *ORDER, *JOINING)
+COPIES = (
+    row("detach_copy", torch.detach_copy, case(real(2, 3, grad=False))),
+    row("select_copy", torch.select_copy, case(real(2, 3), 0, 1), case(real(2, 3), -1, -2)),
+    row("split_copy", torch.split_copy, case(real(5), 2), case(real(2, 6), 3, 1)),
+    row("native_channel_shuffle", torch.channel_shuffle,
+        case(real(2, 6, 2, 2), 3), case(real(1, 4, 3, 1), 2)),
+)  # fmt: skip
+
+ROWS = (*SHAPES, *ORDER, *JOINING, *COPIES)

@@ -22,6 +22,8 @@ EQUATIONS = (
     ("bii->bi", (2, 3, 3)), ("...->...", (2, 3)), ("ji,jk->ik", (3, 2), (3, 4)),
 )  # fmt: skip
 PRODUCTS = (
+    row("chain_matmul", torch.chain_matmul, case(real(2, 3)), case(real(2, 3), real(3, 2)),
+        case(real(2, 4), real(4, 3), real(3, 5), real(5, 1))),
     row("matmul", torch.matmul,
         *[case(real(*a), real(*b)) for a, b in (
             ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((2, 2, 3), (3, 4)),
@@ -169,6 +171,9 @@ SLIDING = (
       for kind in ("avg", "max") for n, calls in ((1, ADAPTIVE1D), (2, ADAPTIVE2D))],
     row("unfold", F.unfold, *[case(real(*x), k, **o) for x, k, o, _, _ in WINDOWS]),
     row("fold", F.fold, *_folds()),
+    row("grid_sampler", torch.grid_sampler,
+        *[case(real(1, 2, 3, 4), real(1, 2, 3, 2), mode, padding, aligned)
+          for mode in (0, 2) for padding in (0, 1, 2) for aligned in (False, True)]),
 )  # fmt: skip
 
 ROWS = (*PRODUCTS, *SLIDING)

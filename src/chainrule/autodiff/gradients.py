@@ -70,7 +70,8 @@ def gradients(
         return _batch_of_gradients(
             outputs, inputs, cotangents, create_graph, allow_unused, materialize_grads
         )
-    wanted = [_tracked(x, i) for i, x in enumerate(_listed(inputs))]
+    inputs = _listed(inputs)
+    wanted = [_tracked(x, i) for i, x in enumerate(inputs)]
     if not wanted:
         raise ArgumentError("gradients() needs an input to differentiate at")
     roots, cts = _roots(_listed(outputs), cotangents, create_graph)
@@ -83,7 +84,7 @@ def gradients(
         create_graph=create_graph,
     )
     grads = []
-    for i, (x, node) in enumerate(zip(_listed(inputs), wanted, strict=True)):
+    for i, (x, node) in enumerate(zip(inputs, wanted, strict=True)):
         ct = found.get(node)
         if ct is None and materialize_grads:
             ct = np.zeros(x.shape, x.dtype)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ..core.value import Value
 from ..tensor import Tensor
-from ._calls import filled
+from ._calls import adapted, filled
 
 _RICHER_TEXT: Final = """
     add all amax amin any argmax argmin cumprod cumsum div divide log_softmax logsumexp max mean
@@ -19,10 +19,11 @@ RICHER: Final = frozenset(_RICHER_TEXT.split())
 
 def by_method(name: str) -> Callable[..., Any]:
     """The function that calls a method of its first argument, which may be named ``input``."""
+    method = adapted(getattr(Tensor, name))
 
     def call(input: Any, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         x = input if isinstance(input, Value) else Tensor(input)
-        result = getattr(x, name)(*args, **kwargs)
+        result = method(x, *args, **kwargs)
         return result if out is None else filled(out, result)
 
     call.__name__ = call.__qualname__ = name

@@ -22,7 +22,7 @@ _FILES: Final = {
         "nn",
         "activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold "
         "instancenorm lazy linear loss module normalization padding pixelshuffle pooling rnn "
-        "sparse transformer upsampling utils",
+        "sparse transformer upsampling",
     ),
     "nn": ("nn", "parameter"),
     "nn.utils": ("nn.utils", "clip_grad convert_parameters spectral_norm weight_norm"),

@@ -19,7 +19,7 @@ from ..tensor import Tensor as _Tensor
 __all__ = [
     "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
     "IntTensor", "LongTensor", "ShortTensor", "Tensor", "Variable", "is_tensor",
-    "set_default_tensor_type",
+    "set_default_tensor_type", "typename",
 ]  # fmt: skip
 
 
@@ -150,6 +150,14 @@ class Variable(Tensor, metaclass=_VariableMeta):
 def is_tensor(obj: Any) -> bool:
     """Whether `obj` is a tensor."""
     return isinstance(obj, _Tensor)
+
+
+def typename(obj: Any) -> str:
+    """The type of an object as a text: ``torch.FloatTensor`` for a tensor."""
+    if isinstance(obj, _Tensor):
+        return str(obj.type())
+    kind = obj if isinstance(obj, type) else type(obj)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def set_default_tensor_type(t: Any) -> None:
