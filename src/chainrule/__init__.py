@@ -71,13 +71,15 @@ from .grad_mode import (  # noqa: E402
     no_grad,
     set_grad_enabled,
 )
-from .ops import *  # noqa: E402, F403  every op is public here, as in NumPy and PyTorch
 from .tensor import Tensor, as_tensor, tensor  # noqa: E402
 
 if TYPE_CHECKING:
     from . import data, fft, lens, linalg, nn, optim, special, testing, train  # noqa: F401  lazy attributes
     from .compile.step import compile
+    from .lens.drawing import draw
     from .lens.views import explain
+    from .lens.why import why, why_none
+    from .ops import *  # noqa: F403
     from .testing.gradcheck import gradcheck, gradgradcheck
     from .train.loop import Trainer
     from .train.summary import summary
@@ -107,15 +109,18 @@ _LAZY_MODULES = frozenset(
 )
 _LAZY_NAMES = {
     "Trainer": "train",
+    "draw": "lens",
     "explain": "lens",
     "gradcheck": "testing",
     "gradgradcheck": "testing",
     "summary": "train",
+    "why": "lens",
+    "why_none": "lens",
 }
 
 __all__ = [  # noqa: PLE0604  the names of ops are strings
     "Function", "Tensor", "Trainer", "arange", "as_tensor", "backward", "bool_", "checkpoint",
-    "compile", "custom_vjp", "empty", "empty_like",
+    "compile", "custom_vjp", "draw", "empty", "empty_like",
     "empty_permuted", "empty_strided", "enable_grad", "errors", "explain", "eye", "float16",
     "float32", "float64", "fill", "from_dlpack", "from_numpy", "full", "full_like",
     "get_default_dtype", "grad", "gradcheck",
@@ -123,7 +128,8 @@ __all__ = [  # noqa: PLE0604  the names of ops are strings
     "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "linspace",
     "logspace", "no_grad", "ones", "ones_like", "scalar_tensor", "set_default_dtype",
     "set_grad_enabled", "summary", "tensor", "tril_indices", "triu_indices", "uint8",
-    "value_and_grad", "vjp", "vmap", "zeros", "zeros_like", *ops.__all__,
+    "value_and_grad", "vjp", "vmap", "why", "why_none", "zeros",
+    "zeros_like", *ops.__all__,
 ]  # fmt: skip
 
 
@@ -142,8 +148,11 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{name}", __name__)
     if name in _LAZY_NAMES:
         return getattr(importlib.import_module(f".{_LAZY_NAMES[name]}", __name__), name)
+    if name in ops.__all__:  # every op is public here, as in NumPy and PyTorch
+        found = globals()[name] = getattr(ops, name)
+        return found
     raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY_MODULES, *_LAZY_NAMES})
+    return sorted({*globals(), *_LAZY_MODULES, *__all__})

@@ -135,9 +135,7 @@ def from_dlpack(x: Any) -> Tensor:
     Raises DTypeError for what is not a number, ArgumentError if `x` does not follow the protocol.
     """
     if not hasattr(x, "__dlpack__"):
-        raise ArgumentError(
-            "from_dlpack() needs an object with __dlpack__", got=type(x).__name__
-        )
+        raise ArgumentError("from_dlpack() needs an object with __dlpack__", got=type(x).__name__)
     return tensor(np.from_dlpack(x))
 
 

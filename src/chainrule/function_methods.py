@@ -5,6 +5,8 @@ What each computes, and its other arguments, are said where the function is defi
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import ops
 from .operators import Operators
 
@@ -22,17 +24,15 @@ class FunctionMethods(Operators):
     addcmul, addcdiv, lerp = ops.addcmul, ops.addcdiv, ops.lerp
     remainder, fmod, frac, fix = ops.remainder, ops.fmod, ops.frac, ops.fix
     clamp_min, clamp_max, fmin, fmax = ops.clamp_min, ops.clamp_max, ops.fmin, ops.fmax
-    exp2, log2, log10, logit = ops.exp2, ops.log2, ops.log10, ops.logit
-    logaddexp, logaddexp2, xlogy = ops.logaddexp, ops.logaddexp2, ops.xlogy
+    exp2, log2, log10 = ops.exp2, ops.log2, ops.log10
+    logaddexp, logaddexp2 = ops.logaddexp, ops.logaddexp2
     float_power, ldexp, frexp, hypot = ops.float_power, ops.ldexp, ops.frexp, ops.hypot
     asin, acos, atan, atan2 = ops.asin, ops.acos, ops.atan, ops.atan2
     arcsin, arccos, arctan, arctan2 = ops.arcsin, ops.arccos, ops.arctan, ops.arctan2
     sinh, cosh, asinh, acosh, atanh = ops.sinh, ops.cosh, ops.asinh, ops.acosh, ops.atanh
     arcsinh, arccosh, arctanh = ops.arcsinh, ops.arccosh, ops.arctanh
-    deg2rad, rad2deg, sinc, angle = ops.deg2rad, ops.rad2deg, ops.sinc, ops.angle
-    erfc, erfinv, i0 = ops.erfc, ops.erfinv, ops.i0
-    lgamma, digamma, mvlgamma = ops.lgamma, ops.digamma, ops.mvlgamma
-    igamma, igammac = ops.igamma, ops.igammac
+    deg2rad, rad2deg, angle = ops.deg2rad, ops.rad2deg, ops.angle
+    erfc = ops.erfc
     copysign, nextafter, signbit = ops.copysign, ops.nextafter, ops.signbit
     heaviside, nan_to_num = ops.heaviside, ops.nan_to_num
     conj, conj_physical = ops.conj, ops.conj_physical
@@ -40,8 +40,40 @@ class FunctionMethods(Operators):
     prelu, hardshrink = ops.prelu, ops.hardshrink
     bernoulli = ops.bernoulli
 
-    def polygamma(self, n: int) -> object:
+    # Special functions, which are loaded when they are first called ------------------------------
+
+    def logit(self, eps: float | None = None) -> Any:
+        return ops.logit(self, eps)
+
+    def xlogy(self, other: Any) -> Any:
+        return ops.xlogy(self, other)
+
+    def sinc(self) -> Any:
+        return ops.sinc(self)
+
+    def erfinv(self) -> Any:
+        return ops.erfinv(self)
+
+    def i0(self) -> Any:
+        return ops.i0(self)
+
+    def lgamma(self) -> Any:
+        return ops.lgamma(self)
+
+    def digamma(self) -> Any:
+        return ops.digamma(self)
+
+    def polygamma(self, n: int) -> Any:
         return ops.polygamma(n, self)
+
+    def mvlgamma(self, p: int) -> Any:
+        return ops.mvlgamma(self, p)
+
+    def igamma(self, other: Any) -> Any:
+        return ops.igamma(self, other)
+
+    def igammac(self, other: Any) -> Any:
+        return ops.igammac(self, other)
 
     # Comparisons, logic and bits --------------------------------------------------------------
 

@@ -10,8 +10,9 @@ import pytest
 
 import chainrule as cr
 from chainrule.core.apply import apply
-from chainrule.core.op import Op, registry
+from chainrule.core.op import Op
 from chainrule.core.sampling import Sample
+from chainrule.ops import all_ops
 from chainrule.testing.opcheck import samples_of
 from chainrule.testing.sampling import direction, draw_inputs
 
@@ -19,7 +20,7 @@ SIZE = 3
 OPS = sorted(
     (
         cls
-        for cls in registry.values()
+        for cls in all_ops().values()
         if cls.__module__.startswith("chainrule.") and cls.__module__ != "chainrule.ops.random"
     ),
     key=lambda cls: cls.name,

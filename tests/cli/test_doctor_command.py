@@ -89,19 +89,42 @@ def test_the_benchmark_counts_verdicts(command: Command, tmp_path: Path) -> None
     faulty.mkdir()
     script(healthy)
     script(faulty, end=", nn.Softmax(1)")
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps([
+    (tmp_path / "manifest.json").write_text(json.dumps([
         {"file": "healthy/train.py", "kind": "healthy", "codes": [], "also": []},
-        {"file": "faulty/train.py", "kind": "faulty", "codes": ["DOUBLE_SOFTMAX"], "also": []},
     ]))  # fmt: skip
-    ended = command("doctor", "--json", "--benchmark", manifest)
+    (faulty / "manifest.json").write_text(json.dumps([
+        {"file": "train.py", "kind": "faulty", "codes": ["DOUBLE_SOFTMAX"], "also": []},
+    ]))  # fmt: skip
+    ended = command("doctor", "--json", "--jobs", "2", "--benchmark", tmp_path)
     document = json.loads(ended.stdout)
-    assert (document["precision"], document["recall"]) == (1.0, 1.0)
-    assert document["confusion"] == {
+    assert list(document["splits"]) == ["open", "faulty"]
+    assert (document["splits"]["open"]["healthy"], document["splits"]["faulty"]["faulty"]) == (1, 1)
+    total = document["all"]
+    assert (total["precision"], total["recall"], total["false_errors"]) == (1.0, 1.0, [])
+    assert total["confusion"] == {
         "healthy": {"nothing": 1},
         "DOUBLE_SOFTMAX": {"DOUBLE_SOFTMAX": 1},
     }
     assert ended.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["healthy", "faulty"])
+def test_a_program_of_the_benchmark_that_gets_no_verdict_counts_as_wrong(
+    command: Command, tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "train.py").write_text("import time\ntime.sleep(60)\n")
+    codes = [] if kind == "healthy" else ["LR_TOO_LOW"]
+    (tmp_path / "manifest.json").write_text(
+        json.dumps([{"file": "train.py", "kind": kind, "codes": codes, "also": []}])
+    )
+    ended = command("doctor", "--json", "--seconds", "1", "--benchmark", tmp_path)
+    assert ended.returncode == 1
+    document = json.loads(ended.stdout)
+    (row,) = document["programs"]
+    assert row["error"] == "no verdict within 1 s"
+    assert row["missed"] == codes
+    assert row["extra"] == (["failed"] if kind == "healthy" else [])
+    assert document["all"]["recall"] == 0.0
 
 
 def test_lint_runs_nothing(command: Command, tmp_path: Path) -> None:
@@ -114,3 +137,12 @@ def test_lint_runs_nothing(command: Command, tmp_path: Path) -> None:
     assert [f["code"] for f in document["findings"]] == ["DOUBLE_SOFTMAX"]
     assert command("lint", script(tmp_path)).returncode == 0
     assert command("lint", tmp_path / "missing.py").returncode == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}", '[{"file": "a.py"}]', "[" * 100_000])
+def test_a_damaged_manifest_ends_with_2(command: Command, tmp_path: Path, text: str) -> None:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(text)
+    ended = command("doctor", "--benchmark", manifest)
+    assert ended.returncode == 2
+    assert "manifest" in ended.stderr

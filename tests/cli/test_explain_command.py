@@ -91,3 +91,20 @@ def test_bad_expressions_are_explained(command: Command, expression: str, said: 
     assert said in done.stderr
     assert len(done.stderr.splitlines()) <= 5
     assert max(map(len, done.stderr.splitlines())) < 160
+
+
+@pytest.mark.parametrize("option", [["--param", "w"], ["--sample", 0]])
+def test_options_of_a_run_are_refused_with_an_expression(
+    command: Command, option: list[object]
+) -> None:
+    ended = command("explain", "sin(x)", "--at", "x=1", *option)
+    assert ended.returncode == 2
+    assert f"{option[0]} is an option of a run folder" in ended.stderr
+
+
+def test_json_is_one_object_even_if_the_picture_cannot_be_written(
+    command: Command, tmp_path: Path
+) -> None:
+    ended = command("explain", "x", "--at", "x=1", "--json", "--draw", tmp_path / "no" / "a.svg")
+    assert ended.returncode == 2
+    assert "error" in json.loads(ended.stdout)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chainrule import train as training
-from chainrule.cli import train_trading
+from chainrule.cli import run_folder, train_trading
 from chainrule.uses.policy import Agent
 
 Command = Callable[..., Any]
@@ -135,3 +135,13 @@ def test_what_was_learnt_before_ctrl_c_is_kept(
     assert result["status"] == "interrupted"
     assert [r["seed"] for r in result["seeds"]] == [0]
     assert (kept(tmp_path) / "seed-0.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", ["evaluate", "explain", "doctor", "attack", "attribute", "sample"])
+def test_other_commands_say_that_a_run_holds_policies(
+    name: str, command: Command, tmp_path: Path
+) -> None:
+    run_folder.write_record(tmp_path, run_folder.POLICY, {"result": {"status": "finished"}})
+    done = command(name, tmp_path)
+    assert done.returncode == 2
+    assert "this run holds policies" in done.stderr

@@ -25,5 +25,7 @@ def ulps(got: Any, want: Any, least: float = 0.0) -> float:
     if not np.isfinite(a).all():
         return np.inf
     apart = np.abs(a.astype(np.longdouble) - b.astype(np.longdouble)).max(initial=0.0)
-    largest = np.abs(b).max(initial=max(least, float(np.finfo(b.dtype).tiny)))
-    return float(apart / np.spacing(largest.astype(b.dtype)).astype(np.longdouble))
+    about = np.finfo(b.dtype)
+    largest = np.abs(b).max(initial=max(least, float(about.tiny)))
+    unit = np.ldexp(about.eps.astype(np.longdouble), np.frexp(largest)[1] - 1)
+    return float(apart / unit)

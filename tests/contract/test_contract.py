@@ -12,16 +12,16 @@ from forward_oracles import disagreement, has_oracle
 
 import chainrule
 from chainrule.core.families import Linear, Unary
-from chainrule.core.op import Op, registry
+from chainrule.core.op import Op
 from chainrule.core.sampling import Sample, floats
 from chainrule.errors import ArgumentError, GradientCheckError
-from chainrule.ops import random
+from chainrule.ops import all_ops, random
 from chainrule.testing import opcheck
 from chainrule.testing.cases import Case
 from chainrule.testing.opcheck import OpcheckResult, samples_of
 
 OPS = sorted(
-    (cls for cls in registry.values() if cls.__module__.startswith(chainrule.__name__ + ".")),
+    (cls for cls in all_ops().values() if cls.__module__.startswith(chainrule.__name__ + ".")),
     key=lambda cls: cls.name,
 )
 MIN_OPS = 90

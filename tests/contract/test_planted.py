@@ -14,13 +14,14 @@ from planted_rules import Plant, differs, planted_sample, plants, source_plants
 import chainrule
 from chainrule.core.op import Op, registry
 from chainrule.core.sampling import Sample
+from chainrule.ops import all_ops
 from chainrule.testing.cases import Case
 from chainrule.testing.opcheck import run, samples_of
 
 OPS = sorted(
     (
         cls
-        for cls in registry.values()
+        for cls in all_ops().values()
         if cls.differentiable and cls.__module__.startswith(chainrule.__name__ + ".")
     ),
     key=lambda cls: cls.name,

@@ -11,6 +11,7 @@ import chainrule as cr
 from chainrule.compile import trace
 from chainrule.core.apply import apply
 from chainrule.core.op import Op, registry
+from chainrule.ops import all_ops
 from chainrule.testing.cases import Case
 from chainrule.testing.contract import EXACT, close
 
@@ -18,7 +19,7 @@ SAMPLES = 6
 """Traced of each op: enough for its ranks and options, at some 10 ms a trace."""
 
 OPS = sorted(
-    (op for op in registry.values() if op.__module__.startswith("chainrule.")),
+    (op for op in all_ops().values() if op.__module__.startswith("chainrule.")),
     key=lambda op: op.name,
 )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
-from ..errors import IndexRangeError
+from ..errors import ArgumentError, IndexRangeError
 from ..nn.module import Module
 from ..uses.attribution import METHODS, Comparison, Scores, explain_all
 from . import run_folder
@@ -16,6 +16,9 @@ from .output import print_json
 from .run_images import image_model, images_of
 from .saved import forecast_sample
 from .train_series import NETWORK as FORECASTER
+
+_BRIGHTEST: Final = 1e6
+"""The largest baseline: an input as large is far from all that a network was trained on."""
 
 
 class _Sample(NamedTuple):
@@ -69,6 +72,12 @@ def attribute(
 
     Exit status: 0, or 1 if integrated gradients are not complete to 1 %.
     """
+    if abs(baseline) > _BRIGHTEST or math.isnan(baseline):
+        raise ArgumentError(
+            "the baseline is not a number that an input could be",
+            expected=f"-{_BRIGHTEST:g} to {_BRIGHTEST:g}; inputs are of the order of 1",
+            got=f"--baseline {baseline}",
+        )
     chosen = _sample(run, sample, split, data, target)
     scores = Scores(chosen.model, chosen.x, chosen.target)
     names = tuple(METHODS) if "all" in methods else methods

@@ -12,14 +12,15 @@ from typing import Any, Final
 import click
 
 from ..errors import ArgumentError, DataError
-from ..lens.doctor import CODES, Finding, Report, examine
+from ..lens.doctor import Finding, Report, examine
 from ..lens.doctor.of_run import examine_run
 from ..torch._program import run_program
+from .faults import run_benchmark
 from .output import count, print_json
-from .run_folder import read_record
+from .run_folder import read_record, status_of, warn_unless_finished
 
 _MARK: Final = {"error": "✗", "warning": "!", "note": "·"}
-_FAULTS: Final = "benchmarks/faults/manifest.json"
+_FAULTS: Final = "benchmarks/faults"
 
 
 @click.command(
@@ -31,8 +32,16 @@ _FAULTS: Final = "benchmarks/faults/manifest.json"
 @click.option("--steps", type=click.IntRange(min=1), help="End the program after so many steps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option(
-    "--benchmark", is_flag=False, flag_value=_FAULTS, metavar="[MANIFEST]",
-    help="Run the seeded faults that MANIFEST lists; print precision, recall and confusions.",
+    "--benchmark", is_flag=False, flag_value=_FAULTS, metavar="[FOLDER]",
+    help="Examine the seeded faults that FOLDER's manifests list; print precision and recall.",
+)  # fmt: skip
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Programs of the benchmark examined at a time.",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), default=600.0, show_default=True,
+    help="The longest that a program of the benchmark may take.",
 )  # fmt: skip
 @click.argument("program", required=False, type=click.Path())
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -42,6 +51,8 @@ def doctor(
     steps: int | None,
     as_json: bool,
     benchmark: str | None,
+    jobs: int,
+    seconds: float,
     program: str | None,
     arguments: tuple[str, ...],
 ) -> int:
@@ -52,12 +63,16 @@ def doctor(
     1 findings (notes do not count), 2 if it could not run to its end.
     """
     if benchmark is not None:
-        return _benchmark(Path(benchmark), as_json, try_all)
+        return run_benchmark(
+            Path(benchmark), as_json=as_json, try_all=try_all, jobs=jobs, seconds=seconds
+        )
     if program is None:
         raise ArgumentError("doctor needs a script or a run folder", hint="train.py")
     path = Path(program)
     if path.is_dir():
-        report = examine_run(read_record(path), path)
+        record = read_record(path)
+        warn_unless_finished(status_of(record))
+        report = examine_run(record, path)
     else:
         report = _examined(path, arguments, steps, try_all, not no_trials)
     if as_json:
@@ -103,7 +118,7 @@ def text_of(report: Report) -> str:
         lines += [f"the program ended with an error: {report.failure}", ""]
     for finding in report.findings:
         lines += [*_lines(finding), ""]
-    if not report.findings:
+    if not report.findings and report.failure is None:
         lines.append("nothing found that is wrong")
     lines += report.notes
     lines.append(f"{count(report.steps, 'step')}, {count(report.samples, 'sample')} of gradients")
@@ -134,87 +149,3 @@ def _lines(finding: Finding) -> list[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-# The benchmark ----------------------------------------------------------------------------------
-
-
-def _benchmark(manifest: Path, as_json: bool, try_all: bool) -> int:
-    """Examine every program of a manifest and count right and wrong verdicts."""
-    if manifest.is_dir():
-        manifest = manifest / "manifest.json"
-    if not manifest.is_file():
-        raise DataError("there is no such manifest", got=str(manifest))
-    rows = []
-    for entry in json.loads(manifest.read_text(encoding="utf-8")):
-        with contextlib.redirect_stderr(None):
-            report = _examined(manifest.parent / entry["file"], (), None, try_all, True)
-        rows.append(_judged(entry, report))
-        if not as_json:
-            click.echo(_row(rows[-1]))
-    document = _scores(rows)
-    if as_json:
-        print_json({**document, "programs": rows})
-    else:
-        click.echo(_summary(document))
-    return 0 if not document["wrong"] else 1
-
-
-def _judged(entry: dict[str, Any], report: Report) -> dict[str, Any]:
-    expected, also = set(entry.get("codes", ())), set(entry.get("also", ()))
-    found = report.codes
-    tried = [f.tried for f in report.findings if f.tried is not None and f.code in expected | also]
-    return {
-        "file": entry["file"], "kind": entry["kind"], "expected": sorted(expected),
-        "found": sorted(found), "missed": sorted(expected - found),
-        "extra": sorted(found - expected - also),
-        "errors": sorted(f.code for f in report.findings if f.severity == "error"),
-        "tried": len(tried), "helped": sum(t.helped for t in tried), "error": report.failure,
-    }  # fmt: skip
-
-
-def _scores(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    right = sum(len(r["expected"]) - len(r["missed"]) for r in rows)
-    missed = sum(len(r["missed"]) for r in rows)
-    extra = sum(len(r["extra"]) for r in rows)
-    confusion: dict[str, dict[str, int]] = {}
-    for row in rows:
-        for expected in row["expected"] or ["healthy"]:
-            counts = confusion.setdefault(expected, {})
-            for found in row["found"] or ["nothing"]:
-                counts[found] = counts.get(found, 0) + 1
-    tried = sum(r["tried"] for r in rows)
-    return {
-        "precision": right / max(1, right + extra), "recall": right / max(1, right + missed),
-        "healthy": sum(r["kind"] == "healthy" for r in rows),
-        "faulty": sum(r["kind"] != "healthy" for r in rows),
-        "false_errors": [r["file"] for r in rows if r["kind"] == "healthy" and r["errors"]],
-        "remedies_tried": tried, "remedies_helped": sum(r["helped"] for r in rows),
-        "wrong": [r["file"] for r in rows if r["missed"] or r["extra"]], "confusion": confusion,
-    }  # fmt: skip
-
-
-def _row(row: dict[str, Any]) -> str:
-    verdict = "ok" if not (row["missed"] or row["extra"]) else "WRONG"
-    return f"{verdict:6}{row['file']:36} {', '.join(row['found']) or 'nothing'}"
-
-
-def _summary(document: dict[str, Any]) -> str:
-    """The scores and the table of confusions: what was there, and what was found."""
-    lines = [
-        "",
-        f"{document['faulty']} faulty programs, {document['healthy']} healthy ones: "
-        f"precision {document['precision']:.1%}, recall {document['recall']:.1%}, "
-        f"{len(document['false_errors'])} healthy with an error",
-    ]
-    if document["remedies_tried"]:
-        lines.append(
-            f"remedies tried: {document['remedies_tried']}, of which "
-            f"{document['remedies_helped']} helped"
-        )
-    order = ["healthy", *CODES]
-    for name in sorted(document["confusion"], key=order.index):
-        found = document["confusion"][name]
-        told = ", ".join(f"{k} {v}" for k, v in sorted(found.items(), key=lambda kv: -kv[1]))
-        lines.append(f"  {name:18} {told}")
-    return "\n".join(lines)

@@ -13,7 +13,7 @@ from ..nn import CrossEntropyLoss
 from ..train import evaluate as score
 from . import saved as sequences
 from .output import count, print_json
-from .run_folder import FINISHED, check_images, load_run, read_record
+from .run_folder import check_images, load_run, read_record, warn_unless_finished
 
 
 @click.command(short_help="Score a saved run.")
@@ -56,8 +56,7 @@ def evaluate(
             f"accuracy {scores['accuracy']:.2%}   loss {scores['loss']:.4f}   "
             f"on {count(scores['samples'], 'sample')}"
         )
-    if status != FINISHED:
-        click.echo(f"warning: this run did not finish; its status: {status}", err=True)
+    warn_unless_finished(status)
     if as_json:
         print_json(scores)
     else:

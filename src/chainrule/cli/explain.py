@@ -103,7 +103,8 @@ def explain(
     Each explanation is multiplied back and compared with backward and with a finite difference. If
     they do not agree, that is an error and nothing is shown. Exit status: 0, or 2 for bad input.
     """
-    is_run = param is not None or sample is not None or (not at and _is_folder(what))
+    of_run = param is not None or sample is not None
+    is_run = (of_run or not at) if _is_folder(what) else (of_run and not at)
     kind = "json" if as_json else kind
     if drawing is not None:
         suffix_of(drawing)
@@ -113,14 +114,15 @@ def explain(
         loss, found = _of_run(Path(what), param, sample or 0, split, data, top)
         picture = None if drawing is None else draw(loss)
     else:
-        _refuse({"--data": data}, "a run folder")
+        _refuse({"--param": param, "--data": data}, "a run folder")
+        _refuse({"--sample": sample is not None}, "a run folder")
         given = _numbers(at, "--at")
         towards = _numbers(direction, "--direction") if direction else None
         found = explain_expression("; ".join([*lets, what]), given, direction=towards)
         picture = None if drawing is None else found.draw()
-    _show(found, kind)
     if drawing is not None and picture is not None:
         picture.save(drawing)
+    _show(found, kind)
     return 0
 
 
@@ -190,8 +192,7 @@ def _of_run(
         loss, model, status = sequences.sample_loss(folder, sample, split, data)
     else:
         loss, model, status = _image_loss(folder, sample, split, data)
-    if status != run_folder.FINISHED:
-        click.echo(f"warning: this run did not finish; its status: {status}", err=True)
+    run_folder.warn_unless_finished(status)
     if wanted is None:
         return loss, explain_layers(loss)
     parameter = _parameter(model, wanted[0])

@@ -12,7 +12,7 @@ from ..errors import ArgumentError
 from ..interop.onnx import export_onnx
 from ..train.storage import save_arrays
 from .output import print_json
-from .run_folder import load_run
+from .run_folder import load_run, warn_unless_finished
 
 
 @click.command(short_help="Write a trained network as ONNX or safetensors.")
@@ -26,6 +26,7 @@ def export(run: Path, file: Path, as_json: bool) -> int:
     .safetensors are its weights, named as PyTorch names them.
     """
     saved = load_run(run)
+    warn_unless_finished(saved.status)
     kinds = {".onnx": _onnx, ".safetensors": _weights}
     if file.suffix not in kinds:
         raise ArgumentError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 import numpy as np
@@ -18,7 +18,6 @@ from ..uses.policy import ALGORITHMS, Algorithm, Reinforce, Training
 from . import run_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
-NETWORK: Final = "policy"
 
 
 def options(episodes: int) -> Callable[[F], F]:
@@ -111,7 +110,7 @@ def trained(
 
 def finish(folder: run_folder.Folder, record: dict[str, Any]) -> None:
     """Write a record into the run folder."""
-    run_folder.write_record(folder.path, NETWORK, {"result": record})
+    run_folder.write_record(folder.path, run_folder.POLICY, {"result": record})
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

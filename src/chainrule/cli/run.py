@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..errors import DataError
+from ..errors import ArgumentError, DataError
 from ..lens.capture import explain_backward, parse_parameter
 from ..lens.terminal import show
 from ..lens.values import keeping
@@ -41,6 +41,8 @@ def run(
     and the exit status is 1. Otherwise the exit status is the program's. With --explain all
     values of the last step are kept, and compiled functions run eagerly.
     """
+    if as_json and not only_census:
+        raise ArgumentError("--json is an option of --census", hint="add --census")
     if not Path(script).is_file():
         raise DataError("there is no such program", got=script)
     if only_census or not anyway:

@@ -16,6 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import click
+
 from .. import __version__
 from ..data.mnist import ImageDataset
 from ..errors import ArgumentError, CheckpointError, DataError
@@ -33,6 +35,8 @@ SIZED: Final[Mapping[str, Callable[..., Module]]] = {
     "characters": CharacterModel,
 }
 """The networks whose sizes are in ``run.json``, under ``settings``."""
+POLICY: Final = "policy"
+"""The network of a run of ``train cartpole`` or ``train trading``: one policy for each seed."""
 FINISHED: Final = "finished"
 """The status of a run that ended as it should; see ``load_run`` for the others."""
 _MAX_RECORD_BYTES: Final = 64 * 2**20
@@ -131,9 +135,14 @@ def load_run(folder: Path) -> SavedRun:
             got=failure.got,
             hint="restore the folder from a copy, or train again",
         ) from failure
+    return SavedRun(model.eval(), shape, status_of(record))
+
+
+def status_of(record: Mapping[str, Any]) -> str:
+    """How the run of a record ended."""
     result = record.get("result")
     status = result.get("status") if isinstance(result, dict) else None
-    return SavedRun(model.eval(), shape, str(status or "unknown")[:80])
+    return str(status or "unknown")[:80]
 
 
 def _built(record: Mapping[str, Any]) -> tuple[Module, tuple[int, ...]]:
@@ -159,8 +168,17 @@ def _built(record: Mapping[str, Any]) -> tuple[Module, tuple[int, ...]]:
     raise CheckpointError("the run does not say how large its network is")
 
 
+def warn_unless_finished(status: str) -> None:
+    """Say on standard error that a run did not end as it should."""
+    if status != FINISHED:
+        click.echo(f"warning: this run did not finish; its status: {status}", err=True)
+
+
 def read_record(folder: Path) -> dict[str, Any]:
-    """The contents of ``run.json``. Raises CheckpointError if it is not one of ours."""
+    """The contents of ``run.json``.
+
+    Raises CheckpointError if it is not one of ours, or holds policies: commands take no such run.
+    """
     path = folder / RECORD
     if not folder.is_dir() or not path.is_file():
         raise CheckpointError(
@@ -178,6 +196,13 @@ def read_record(folder: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise CheckpointError(
             f"{RECORD} is not of a version that is known here", expected=f"format {FORMAT}"
+        )
+    if record.get("network") == POLICY:
+        raise CheckpointError(
+            "this run holds policies, which no other command takes",
+            expected="a run on images, a series or a text",
+            got=str(folder),
+            hint=f"the scores of its policies are in its {RECORD}",
         )
     return record
 

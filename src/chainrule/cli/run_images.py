@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from ..data.mnist import ImageDataset
 from ..errors import CheckpointError
 from ..nn.module import Module
@@ -35,6 +33,5 @@ def image_model(folder: Path, images: ImageDataset) -> Module:
     """The network of a run on images. Raises DataError if they are not of its size."""
     saved = run_folder.load_run(folder)
     run_folder.check_images(images, saved.input_shape, "the images")
-    if saved.status != run_folder.FINISHED:
-        click.echo(f"warning: this run did not finish; its status: {saved.status}", err=True)
+    run_folder.warn_unless_finished(saved.status)
     return saved.model

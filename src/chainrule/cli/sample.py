@@ -47,8 +47,7 @@ def sample(
     Exit status: 0, or 2 for bad input, such as a prompt with characters that the network never saw.
     """
     saved = load_text_model(run)
-    if saved.status != run_folder.FINISHED:
-        click.echo(f"warning: this run did not finish; its status: {saved.status}", err=True)
+    run_folder.warn_unless_finished(saved.status)
     text = write(
         saved.model, saved.alphabet, prompt=prompt, length=length, temperature=temperature,
         top_k=top_k, seed=seed,

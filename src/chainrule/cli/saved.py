@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..core.value import recording
 from ..data.series import Scale, Windows
 from ..data.text import Codes, Streams, Vocabulary
-from ..errors import ArgumentError, CheckpointError, IndexRangeError
+from ..errors import ArgumentError, CheckpointError, DataError, IndexRangeError
 from ..uses.sequences import CharacterModel, Forecaster, ForecastTask, nats
 from . import run_folder
 from .sequence_runs import rebuilt
@@ -123,7 +123,7 @@ def sample_loss(folder: Path, sample: int, split_name: str, data: Path | None) -
         return loss, saved.model, saved.status
     text = load_text_model(folder)
     codes = _text(text, data, split_name)
-    count = (len(codes) - 1) // _EXPLAINED_STEPS
+    count = max(0, len(codes) - 1) // _EXPLAINED_STEPS
     _check_sample(sample, count, split_name, f"stretches of {_EXPLAINED_STEPS} characters")
     (batch,) = Streams(codes[sample * _EXPLAINED_STEPS :][: _EXPLAINED_STEPS + 1], 1,
                        _EXPLAINED_STEPS)  # fmt: skip
@@ -147,6 +147,8 @@ def forecast_sample(
 
 
 def _check_sample(sample: int, count: int, split_name: str, noun: str) -> None:
+    if not count:
+        raise DataError(f"the {split_name} part is too short: it holds no {noun}")
     if not 0 <= sample < count:
         raise IndexRangeError(
             "there is no such sample",

@@ -51,8 +51,10 @@ _UNARY = frozenset(
         "normal_cdf", "sin", "cos", "tan", "asin", "acos", "atan",
     }
 )  # fmt: skip
-_BINARY = frozenset({"maximum", "minimum", "pow", "remainder", "floor_divide", "atan2", "hypot"})
-_TESTS = frozenset({"isnan", "isinf", "isfinite"})
+_BINARY = frozenset(
+    {"maximum", "minimum", "pow", "remainder", "floor_divide", "atan2", "hypot", "copysign"}
+)
+_TESTS = frozenset({"isnan", "isinf", "isfinite", "signbit"})
 _LOGIC = {"logical_and": "and", "logical_or": "or"}
 _CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
 _NEUTRAL = {"maximum": -math.inf, "minimum": math.inf}

@@ -29,19 +29,19 @@ def planned_steps(layout: Layout, grouping: Grouping, outputs: Sequence[Node]) -
 
 
 def replaces(source: Buffer, made: Buffer, planned: Sequence[Step | Host], layout: Layout) -> bool:
-    """Whether `made` may lie where `source` does."""
+    """Whether `made` may lie where `source` does.
+
+    Not if NumPy computes something afterwards: what raises must leave all state as it was.
+    """
     written = [
         i
         for i, s in enumerate(planned)
         if isinstance(s, Step) and any(memory.root(b) is made for b in s.writes)
     ]
-    if not written:
+    if not written or any(isinstance(step, Host) for step in planned[written[0] :]):
         return False
     for i, step in enumerate(planned):
         if isinstance(step, Host):
-            touched = [layout.buffers[x.number] for x in step.nodes[0].args if isinstance(x, Node)]
-            if i > written[0] and any(memory.root(b) is source for b in touched):
-                return False
             continue
         if not any(memory.root(b) is source for b in step.reads):
             continue

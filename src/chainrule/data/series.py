@@ -67,6 +67,13 @@ class TimeSeries:
                 got=f"{values[wrong[0]]} at {self.time(int(wrong[0]))}, {wrong.size} in all",
                 hint="fill the gaps, or cut the series where they are",
             )
+        largest = np.abs(values).max(initial=0)
+        if largest > np.finfo(np.float32).max:
+            raise DataError(
+                f"the numbers of {self.name} are too large for networks in float32",
+                got=f"{largest:g}",
+                hint="give them in another unit",
+            )
         check_varies(values, self.name)
         if not self.signed and values.min() < 0:
             raise DataError(

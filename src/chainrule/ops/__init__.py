@@ -1,5 +1,15 @@
-"""Operations: an op and its public function, side by side, one family a file."""
+"""Operations: an op and its public function, side by side, one family a file.
 
+Linear algebra, special functions and Fourier transforms are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..core.op import Op, registry
 from . import (
     activations,
     aliases,
@@ -127,46 +137,6 @@ from .grids import (
 from .hyperbolic import *  # noqa: F403
 from .indexing import index, index_update, take
 from .joining import chunk, concatenate, split, stack, tile, unbind
-from .linalg import (
-    chain_matmul,
-    cholesky_inverse,
-    cholesky_solve,
-    det,
-    geqrf,
-    inverse,
-    logdet,
-    lu_unpack,
-    matrix_exp,
-    matrix_power,
-    norm,
-    orgqr,
-    ormqr,
-    pinverse,
-    slogdet,
-    triangular_solve,
-    vecdot,
-)
-from .linalg import (
-    older_cholesky as cholesky,
-)
-from .linalg import (
-    older_cross as cross,
-)
-from .linalg import (
-    older_lu as lu,
-)
-from .linalg import (
-    older_lu_solve as lu_solve,
-)
-from .linalg import (
-    older_qr as qr,
-)
-from .linalg import (
-    older_svd as svd,
-)
-from .linalg import (
-    older_vander as vander,
-)
 from .lookup import embedding, gather, one_hot, scatter_add
 from .losses import binary_cross_entropy_with_logits, cross_entropy, nll_loss
 from .matrix_products import *  # noqa: F403
@@ -229,22 +199,64 @@ from .slicing import (
     roll,
     slice_,
 )
-from .special import (
-    digamma,
-    erfinv,
-    i0,
-    igamma,
-    igammac,
-    lgamma,
-    logit,
-    mvlgamma,
-    polygamma,
-    sinc,
-    xlogy,
-)
 from .statistics import *  # noqa: F403
 from .variates import *  # noqa: F403
 from .window import fold, unfold
+
+if TYPE_CHECKING:
+    from .linalg import (
+        chain_matmul,
+        cholesky_inverse,
+        cholesky_solve,
+        det,
+        geqrf,
+        inverse,
+        logdet,
+        lu_unpack,
+        matrix_exp,
+        matrix_power,
+        norm,
+        orgqr,
+        ormqr,
+        pinverse,
+        slogdet,
+        triangular_solve,
+        vecdot,
+    )
+    from .linalg import (
+        older_cholesky as cholesky,
+    )
+    from .linalg import (
+        older_cross as cross,
+    )
+    from .linalg import (
+        older_lu as lu,
+    )
+    from .linalg import (
+        older_lu_solve as lu_solve,
+    )
+    from .linalg import (
+        older_qr as qr,
+    )
+    from .linalg import (
+        older_svd as svd,
+    )
+    from .linalg import (
+        older_vander as vander,
+    )
+    from .special import (
+        digamma,
+        erfinv,
+        i0,
+        igamma,
+        igammac,
+        lgamma,
+        logit,
+        mvlgamma,
+        polygamma,
+        sinc,
+        xlogy,
+    )
 
 __all__ = [
     "Generator", "abs", "acos", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
@@ -293,3 +305,24 @@ __all__ += replacing.__all__
 __all__ += scattered.__all__
 __all__ += matrix_products.__all__
 __all__ += shuffling.__all__
+
+_LAZY_MODULES = ("special", "linalg", "fourier")
+
+
+def all_ops() -> Mapping[str, type[Op]]:
+    """Every op by name: the registry, after what is loaded lazily."""
+    for module in _LAZY_MODULES:
+        importlib.import_module(f".{module}", __name__)
+    return registry
+
+
+def __getattr__(name: str) -> Any:
+    """A public function that is not loaded yet; PyTorch's older ones have other names at home."""
+    if name in __all__:
+        for module in _LAZY_MODULES:
+            functions = vars(importlib.import_module(f".{module}", __name__))
+            found = functions.get(f"older_{name}", functions.get(name))
+            if found is not None:
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

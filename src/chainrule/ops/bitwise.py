@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..core.apply import apply
-from ..core.aval import Aval, Data, describe
+from ..core.aval import SCALARS, Aval, Data, describe, result_dtype
 from ..core.families import Constant, Elementwise
 from ..core.sampling import Sample
 from ..errors import DTypeError
@@ -88,7 +88,9 @@ class BitwiseNot(_Bitwise):
 
 
 class _Integers(_Bitwise, abstract=True):
-    """A function of two integers; NumPy computes it in compiled steps too."""
+    """A function of two integers, by the compiler's `function`, or else by NumPy."""
+
+    function: ClassVar[str] = ""
 
     def infer(self, *xs: Any) -> Aval:
         out = super().infer(*xs)
@@ -97,7 +99,11 @@ class _Integers(_Bitwise, abstract=True):
         return out
 
     def lower(self, k: Any, *xs: Any) -> Any:
-        return None
+        if not self.function:
+            return None
+        dtype = result_dtype(xs)
+        nodes = [k.full(x, dtype, ()) if type(x) in SCALARS else k.cast(x, dtype) for x in xs]
+        return k.apply(self.function, *nodes)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -109,6 +115,7 @@ class _Integers(_Bitwise, abstract=True):
 class BitwiseLeftShift(_Integers):
     """a 2ᵇ, without the bits that leave the integer."""
 
+    function = "shl"
     expr = "{0} * 2 ** {1}"
     forward: ClassVar[Any] = np.left_shift
 
@@ -116,6 +123,7 @@ class BitwiseLeftShift(_Integers):
 class BitwiseRightShift(_Integers):
     """a / 2ᵇ, rounded down."""
 
+    function = "shr"
     expr = "floor({0} / 2 ** {1})"
     forward: ClassVar[Any] = np.right_shift
 

@@ -1,6 +1,6 @@
 """What concerns the floating-point number itself: sign bit, neighbours, parts, C's remainder.
 
-NumPy computes these inside compiled steps too.
+NumPy computes most of these inside compiled steps too.
 """
 
 from __future__ import annotations
@@ -37,29 +37,20 @@ class Signbit(Constant, Unary):
         x = np.asarray(xs[0])
         return np.signbit(x) if x.dtype.kind == "f" else x < 0
 
-    def lower(self, k: Any, *xs: Any) -> Any:
-        return None
-
 
 class Copysign(Elementwise):
-    """y = |a| with the sign of b;  ∂y/∂a = y/a, 0 at 0, ∂y/∂b = 0."""
+    """y = |a| with the sign of b;  ∂y/∂a = sign a sign y, 0 at 0, ∂y/∂b = 0."""
 
     floating = True
     needs = Needs(inputs=(0,), output=True)
     expr = "copysign({0}, {1})"
-    math = ("where({0} == 0, 0, {y} / {0})", "0")
+    math = ("sign({0}) * sign({y})", "0")
     domain = _PAIR
     kinds = ("distinct", "distinct")  # apart from 0, where y jumps
     forward: ClassVar[Any] = np.copysign
 
     def partial(self, i: int, xs: Sequence[Data], y: Data) -> Data:
-        if i == 1:
-            return 0.0
-        zero = arithmetic.eq(xs[0], 0)
-        return arithmetic.where(zero, 0.0, y / arithmetic.where(zero, 1.0, xs[0]))
-
-    def lower(self, k: Any, *xs: Any) -> Any:
-        return None
+        return comparison.sign(xs[0]) * comparison.sign(y) if i == 0 else 0.0
 
 
 class Nextafter(Elementwise):

@@ -21,7 +21,8 @@ class Asinh(Unary):
 
     floating = True
     expr = (
-        "where(isinf({0}), {0}, sign({0}) * log1p(abs({0}) * (1 + abs({0}) / (1 + hypot(1, {0})))))"
+        "copysign(where(abs({0}) > 1e18, log(abs({0})) + 0.6931471805599453,"
+        " log1p(abs({0}) * (1 + abs({0}) / (1 + hypot(1, {0}))))), {0})"
     )
     math = ("1 / sqrt({0}**2 + 1)",)
     forward: ClassVar[Any] = np.arcsinh
@@ -34,7 +35,10 @@ class Acosh(Unary):
     """y = log(x + √(x² - 1)) for x >= 1;  dy/dx = 1/√(x² - 1), infinite at 1."""
 
     floating = True
-    expr = "log1p({0} - 1 + sqrt({0} - 1) * sqrt({0} + 1))"
+    expr = (
+        "where({0} > 1e18, log({0}) + 0.6931471805599453,"
+        " log1p({0} - 1 + sqrt({0} - 1) * sqrt({0} + 1)))"
+    )
     math = ("1 / sqrt({0}**2 - 1)",)
     domain = ((1.2, 4.0),)
     forward: ClassVar[Any] = np.arccosh

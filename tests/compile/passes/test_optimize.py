@@ -16,9 +16,10 @@ from chainrule.compile import trace
 from chainrule.compile.passes import expand, optimize, verify
 from chainrule.core.apply import apply
 from chainrule.core.graph import Graph
-from chainrule.core.op import Op, registry
+from chainrule.core.op import Op
 from chainrule.core.value import describe_site
 from chainrule.errors import IndexRangeError
+from chainrule.ops import all_ops
 from chainrule.testing.cases import Case
 
 F = nn.functional
@@ -27,7 +28,7 @@ SAMPLES = 8
 """Of each op: enough for its ranks and options; the dtypes alternate."""
 
 OPS = sorted(
-    (op for op in registry.values() if op.__module__.startswith("chainrule.")),
+    (op for op in all_ops().values() if op.__module__.startswith("chainrule.")),
     key=lambda op: op.name,
 )
 

@@ -198,6 +198,13 @@ def _test(function: Callable[[Lanes], Lanes], of_integers: bool) -> Emitter:
     return write
 
 
+def _sign_bit(xs: Sequence[Lanes], operands: Sequence[DType], dtype: DType) -> Lanes:
+    x = xs[0]
+    if operands[0].kind == "f":
+        return x.bits() < 0
+    return x < 0 if operands[0].kind == "i" else x.differs(x)
+
+
 FUNCTIONS: dict[str, Emitter] = {
     **{name: _floating(function) for name, function in TRANSCENDENTAL.items()},
     "add": _operator("fadd", "add", "or"),
@@ -212,6 +219,8 @@ FUNCTIONS: dict[str, Emitter] = {
     "pow": _power,
     "remainder": _division(remainder),
     "floor_divide": _division(floor_divide),
+    "copysign": _floating(lambda x, sign: x.signed_as(sign)),
+    "signbit": _sign_bit,
     "eq": _comparison("oeq", "eq", "eq"),
     "ne": _comparison("une", "ne", "ne"),
     "lt": _comparison("olt", "slt", "ult"),

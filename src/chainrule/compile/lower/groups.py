@@ -3,7 +3,8 @@
 Tasks are taken in order of dependence. A pointwise task joins a group that walks over the same box
 if it shares something with it, and if whatever it reads of the group's results lies at the very
 point where the walk is. So elementwise chains, reductions over what they make, and epilogues of
-contractions become one kernel each.
+contractions become one kernel each. Numbers, such as the step counts of an optimizer, need share
+nothing: to launch a kernel costs more than to compute one.
 """
 
 from __future__ import annotations
@@ -319,7 +320,7 @@ class Grouping:
                 or group.depth + self._task_depth(task) > 3 * DEEPEST
                 or any(isinstance(t, (Host, Running)) for t in group.tasks)
                 or any(getattr(t, "added", False) for t in group.tasks)
-                or not (touched & (group.writes | group.reads))
+                or (task.box and not touched & (group.writes | group.reads))
             ):
                 continue
             if group.product is not None:

@@ -19,6 +19,7 @@ from ...core.observation import Observer
 from ...core.op import Op
 from ...core.value import Node, Value, recording, tape
 from ...tensor import Tensor
+from .examination import digest
 from .places import here
 from .reading import LAYERS
 from .recorder import Enough
@@ -88,6 +89,51 @@ class Rate(Trial):
         step()
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
+
+
+class Hold(Trial):
+    """The learning rate does not fall."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._highest: dict[int, float] = {}
+
+    def treat(self, optimizer: Any, step: Callable[[], None]) -> None:
+        groups = optimizer.param_groups
+        rates = [group["lr"] for group in groups]
+        for i, group in enumerate(groups):
+            group["lr"] = self._highest[i] = max(self._highest.get(i, 0.0), float(rates[i]))
+        step()
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
+
+
+class Relabel(Trial):
+    """A control: each sample gets a label drawn for it, the same one every time it comes.
+
+    `labels` are drawn from; a program that learns its own labels no better than these learns
+    nothing from its inputs that it could use on others.
+    """
+
+    comparable = False
+
+    def __init__(self, labels: Any) -> None:
+        super().__init__()
+        self.labels = labels
+        self._data: list[Any] = []
+
+    def replaced(self, op: Op, operands: Sequence[Any]) -> Any:
+        arrays = [x.array if isinstance(x, Value) else x for x in operands]
+        if op.name in LAYERS:
+            self._data += [x for x in arrays if isinstance(x, np.ndarray) and x.ndim >= 2]
+        elif op.name == "cross_entropy" and arrays[1].ndim == 1:
+            rows = next((x for x in self._data if len(x) == len(arrays[1])), None)
+            self._data.clear()
+            if rows is not None:
+                drawn = [int.from_bytes(digest(row), "big") % len(self.labels) for row in rows]
+                target = self.labels[drawn].astype(arrays[1].dtype)
+                return apply(op, operands[0], Tensor.wrap(target), *operands[2:])
+        return None
 
 
 class Clear(Trial):

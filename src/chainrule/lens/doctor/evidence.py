@@ -200,6 +200,8 @@ class Evidence:
     batches: list[tuple[int, Any, Any]] = field(default_factory=list)
     """Inputs and targets of steps: the update, a digest of each row and the targets."""
     optimizers: list[Any] = field(default_factory=list)
+    schedulers: dict[int, str] = field(default_factory=dict)
+    """By optimizer: the class of what sets its rate, as far as the program's names tell."""
     step_places: dict[int, Place] = field(default_factory=dict)
     backward_place: Place = field(default_factory=Place)
     names: dict[int, str] = field(default_factory=dict)

@@ -248,7 +248,8 @@ class Examination:
             for x, want in zip(record.inputs, record.wants, strict=True):
                 if (
                     not want and isinstance(x, np.ndarray) and x.ndim >= 2 and len(x) == rows
-                    and x is not wanted and x.dtype.kind == "f" and record.op.name in LAYERS
+                    and x is not wanted and record.op.name in LAYERS
+                    and (x.dtype.kind == "f" or record.op.name == "embedding")
                 ):  # fmt: skip
                     data = x
                     break
@@ -293,10 +294,14 @@ class Examination:
         known = {id(log.tensor.array) for log in self.evidence.parameters.values()}
         given = [x for record in visited for x in record.inputs if isinstance(x, np.ndarray)]
         leads_nowhere = not any(id(x) in known for x in given)
+        fed = [x for record in visited if record.op.name in LAYERS
+               for x, want in zip(record.inputs, record.wants, strict=True)
+               if isinstance(x, np.ndarray) and not want and id(x) not in flow.maker]  # fmt: skip
         for array, how, place in left:  # numbers went out, and came back as data
-            if not (leads_nowhere or _came_back(array, given)):
+            made_by = flow.ancestors_of_arrays([array])
+            if not (leads_nowhere or _came_back(array, given) or _fed_on(array, fed, made_by)):
                 continue
-            for record in flow.ancestors_of_arrays([array]):
+            for record in made_by:
                 for x in record.inputs:
                     log = missing.get(id(x))
                     if log is not None:
@@ -338,6 +343,15 @@ def _came_back(array: Any, given: Sequence[Any]) -> bool:
     flat = array.ravel()
     return any(
         x is not array and x.size == array.size and np.array_equal(x.ravel(), flat) for x in given
+    )
+
+
+def _fed_on(array: Any, fed: Sequence[Any], made_by: Iterable[Record]) -> bool:
+    """Whether layers are fed data of as many rows as `array`, which was not made from them."""
+    used = {id(x) for record in made_by for x in record.inputs}
+    return array.ndim > 1 and any(
+        x.ndim > 1 and len(x) == len(array) and x.dtype.kind == "f" and id(x) not in used
+        for x in fed
     )
 
 

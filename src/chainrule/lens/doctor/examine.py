@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ...errors import ChainruleError, IndexRangeError
-from .case import ENOUGH, Case
-from .evidence import Evidence, NonFinite
+from .case import ENOUGH, Case, rounded
+from .evidence import Evidence, NonFinite, course
 from .findings import SEVERITIES, Finding, Report, Tried
 from .places import Place
 from .recorder import Recorder
@@ -20,7 +20,7 @@ from .trials import Program, Trials, observed
 _CONSEQUENCES = {
     "SYMMETRIC_INIT": {"VANISHING", "LR_TOO_LOW", "BAD_INIT_SCALE", "NO_GRADIENT", "LABELS",
                        "DEAD_RELU", "SATURATED"},
-    "MISSING_ZERO_GRAD": {"LR_TOO_HIGH", "EXPLODING", "SATURATED"},
+    "MISSING_ZERO_GRAD": {"LR_TOO_HIGH", "EXPLODING", "SATURATED", "DEAD_RELU"},
     "NOT_SHUFFLED": {"LR_TOO_LOW", "LR_TOO_HIGH", "LABELS", "DEAD_RELU"},
     "BROADCAST": {"DEAD_RELU", "LR_TOO_LOW", "LABELS", "LR_TOO_HIGH", "VANISHING"},
     "DOUBLE_SOFTMAX": {"LR_TOO_LOW", "LABELS", "VANISHING"},
@@ -30,7 +30,7 @@ _CONSEQUENCES = {
     "NO_GRADIENT": {"LR_TOO_LOW", "LABELS", "FROZEN"},
     "NOT_OPTIMIZED": {"LR_TOO_LOW", "LABELS", "FROZEN", "NO_GRADIENT"},
     "FROZEN": {"LR_TOO_LOW", "LABELS"},
-    "VANISHING": {"LR_TOO_LOW", "LABELS", "SATURATED"},
+    "VANISHING": {"LR_TOO_LOW", "LABELS"},
     "BAD_INIT_SCALE": {"LR_TOO_HIGH", "LABELS", "LR_TOO_LOW", "DEAD_RELU", "INPUT_SCALE"},
     "INPUT_SCALE": {"LR_TOO_HIGH", "LABELS", "DEAD_RELU", "LR_TOO_LOW"},
     "DEAD_RELU": {"LABELS", "LR_TOO_LOW", "NO_GRADIENT", "VANISHING"},
@@ -41,6 +41,10 @@ _CONSEQUENCES = {
     "NON_FINITE": {"LABELS", "SATURATED"},
 }  # fmt: skip
 """What a finding explains: these say no more than it does, and become notes."""
+
+
+_CONTROL = 600
+"""Steps of a control run, at most."""
 
 
 def examine(
@@ -63,7 +67,7 @@ def examine(
     found += _of_failure(failure, evidence, found)
     count = len(evidence.updates)
     runner = Trials(program, count)
-    kept = list(_decided(found, runner if trials else None, try_all, case.constant_loss(0)))
+    kept = list(_decided(found, runner if trials else None, try_all, case))
     report = Report(_ranked(_explained(kept)), evidence.samples, count, case_losses(evidence))
     report.failure = None if failure is None else _told(failure)
     if count < ENOUGH and evidence.backwards:
@@ -96,22 +100,47 @@ def case_losses(evidence: Evidence) -> list[float]:
 
 
 def _decided(
-    found: Iterable[Finding], runner: Trials | None, try_all: bool, reference: float
+    found: Iterable[Finding], runner: Trials | None, try_all: bool, case: Case
 ) -> Iterable[Finding]:
     """The findings that stand: doubtful ones only if their remedy clearly helps."""
-    certain = {f.code for f in found if not f.doubtful}
+    reference = case.constant_loss(0)
+    certain = {f.code for f in found if not f.doubtful and f.control is None}
     for finding in found:
         explained = any(finding.code in _CONSEQUENCES.get(code, ()) for code in certain)
         if finding.doubtful and (runner is None or explained):
             continue
-        if runner is not None and (finding.doubtful or (try_all and finding.severity != "note")):
-            finding.tried = runner(finding)
-        if finding.doubtful:
-            tried = finding.tried
-            if tried is None or not tried.helped or not _is_large(tried, reference):
+        if finding.control is not None:
+            if runner is None or explained or not _is_no_better(case, finding, runner):
                 continue
             certain.add(finding.code)
+        wanted = finding.doubtful or finding.unless_tried is not None
+        if runner is not None and (wanted or (try_all and finding.severity != "note")):
+            finding.tried = runner(finding)
+        if finding.doubtful:
+            if not _stands(finding, reference):
+                continue
+            certain.add(finding.code)
+        if finding.unless_tried is not None and not _stands(finding, reference):
+            finding.severity = finding.unless_tried
         yield finding
+
+
+def _is_no_better(case: Case, finding: Finding, runner: Trials) -> bool:
+    """Whether a control run gets rid of as much of the loss as the program does, or nearly."""
+    series = case.evidence.series(0)[:_CONTROL]
+    losses = runner.losses(finding.control(), len(series))
+    end, reference = course(losses).end, case.constant_loss(0)
+    if len(losses) < len(series) or not math.isfinite(end):
+        return False
+    finding.evidence["loss_of_control"] = rounded(end)
+    gained = reference - course(series).end
+    return gained < 0.05 * reference or reference - end > 0.7 * gained
+
+
+def _stands(finding: Finding, reference: float) -> bool:
+    """Whether the remedy of a finding, tried, clearly helps."""
+    tried = finding.tried
+    return tried is not None and tried.helped and _is_large(tried, reference)
 
 
 def _is_large(tried: Tried, reference: float) -> bool:

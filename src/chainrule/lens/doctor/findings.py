@@ -53,6 +53,10 @@ class Finding:
     tried: Tried | None = None
     doubtful: bool = False
     """Whether it is to be dropped unless its remedy, tried, clearly helps."""
+    unless_tried: Severity | None = None
+    """The severity that is left, unless its remedy, tried, clearly helps; None: its own."""
+    control: Any = None
+    """What makes a run that must do as well as the program, or the finding is dropped; or None."""
     cure: Any = None
     """What applies the remedy to a running program (see ``cures``), or None."""
 

@@ -62,6 +62,8 @@ class Recorder(Observer):
         self._hand: dict[int, Any] = {}
         """What parameters without an optimizer held at the last backward pass."""
         self._mark = 0
+        self._rates: dict[int, float] = {}
+        """The first rate of each optimizer."""
 
     # Forward --------------------------------------------------------------------------------------
 
@@ -244,6 +246,8 @@ class Recorder(Observer):
         losses = [value for value, reached in self._losses if reached & mine]
         lr = float(optimizer.param_groups[0].get("lr", 0.0))
         update = Update(number, float(np.sum(losses)) if losses else float("nan"), lr)
+        if self._rates.setdefault(number, lr) != lr and number not in self.evidence.schedulers:
+            self.evidence.schedulers[number] = _scheduler_in(user_frame(), optimizer)
         stale = [self._stale.get(key, False) for key in grads]
         update.stale = float(np.mean(stale)) if stale else 0.0
         for key in grads:
@@ -368,6 +372,14 @@ def _alike(g: Any) -> float:
     unit = rows[kept] / norms[kept, None]
     n = len(unit)
     return float(((unit.sum(axis=0) ** 2).sum() - n) / (n * (n - 1)))
+
+
+def _scheduler_in(frame: FrameType, optimizer: Any) -> str:
+    """The class of what the user's code has that sets an optimizer's rate, and its name there."""
+    for name, value in (*frame.f_locals.items(), *frame.f_globals.items()):
+        if hasattr(type(value), "get_last_lr") and getattr(value, "optimizer", None) is optimizer:
+            return f"{type(value).__name__} ({name})"
+    return ""
 
 
 def _name_in(frame: FrameType, p: Any, names: dict[int, str]) -> None:

@@ -61,16 +61,17 @@ class Trials:
             return None
         return min(kept, key=lambda r: r.after if math.isfinite(r.after) else math.inf)
 
-    def _one(self, trial: Trial) -> Tried | None:
-        if self._plain is None:
-            self._plain = self._losses(Trial())
-        with_cure = self._losses(trial)
-        return compared(self._plain, with_cure, trial.comparable)
-
-    def _losses(self, trial: Trial) -> list[float]:
-        trial.limit = self.steps
+    def losses(self, trial: Trial, steps: int) -> list[float]:
+        """The losses of a run of at most so many steps."""
+        trial.limit = steps
         observed(self.program, trial)
         return trial.losses
+
+    def _one(self, trial: Trial) -> Tried | None:
+        if self._plain is None:
+            self._plain = self.losses(Trial(), self.steps)
+        with_cure = self.losses(trial, self.steps)
+        return compared(self._plain, with_cure, trial.comparable)
 
 
 def compared(

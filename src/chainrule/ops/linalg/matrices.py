@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.apply import apply
 from ...core.aval import Data, Shape, describe, shape_of
-from ...errors import DTypeError, ShapeError
+from ...errors import ArgumentError, DTypeError, ShapeError
 from .. import contract, diagonals, movement, parts, reduce
 
 _PRODUCT = contract.MatMul(False, False)
@@ -41,12 +41,33 @@ def matrix_shape(x: Any, name: str, *, square: bool = False) -> Shape:
     return shape
 
 
+_UNSOUND = "look for NaN and infinities in it"
+_FAILURES: dict[Callable[..., Any], tuple[str, str | None]] = {
+    np.linalg.solve: ("a matrix is singular", None),
+    np.linalg.cholesky: (
+        "a matrix is not positive definite",
+        "cholesky_ex tells which leading minor is not positive",
+    ),
+    np.linalg.eigh: ("the eigenvalues of a matrix do not converge", _UNSOUND),
+    np.linalg.svd: ("the singular values of a matrix do not converge", _UNSOUND),
+}
+"""What it means that LAPACK gives up, and what helps."""
+
+
 def lapack(function: Callable[..., Any], *xs: Any, **options: Any) -> Any:
-    """A function of ``numpy.linalg``, which knows no half precision: that goes by way of single."""
+    """A function of ``numpy.linalg``, which knows no half precision: that goes by way of single.
+
+    Raises ArgumentError for matrices that it has no answer for.
+    """
     dtype = np.result_type(*xs)
+    wide = [x.astype(np.float32) for x in xs] if dtype == np.float16 else xs
+    try:
+        found = function(*wide, **options)
+    except np.linalg.LinAlgError as failure:
+        cause, hint = _FAILURES.get(function, (str(failure), None))
+        raise ArgumentError(cause, got=describe(xs[0]), hint=hint) from None
     if dtype != np.float16:
-        return function(*xs, **options)
-    found = function(*[x.astype(np.float32) for x in xs], **options)
+        return found
     if isinstance(found, tuple):
         return tuple([part.astype(dtype) for part in found])
     return found.astype(dtype)

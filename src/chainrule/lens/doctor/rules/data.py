@@ -12,6 +12,10 @@ from ..case import Case, Rule, entropy, losses_of, rounded
 from ..evidence import LossCall, median
 from ..examination import digest
 from ..findings import Finding
+from .relation import foretold
+
+_MOST = 1500
+"""Samples that a question about labels is asked of, at most."""
 
 
 class InputScale(Rule):
@@ -94,15 +98,17 @@ class BadLabels(Rule):
                 self._unrelated(case, calls))  # fmt: skip
             if found is not None:
                 cause, evidence, severity = found
+                control = severity == "control"
                 yield Finding(
                     self.code,
-                    severity,
+                    "error" if control else severity,
                     cause,
                     "δ = output - label at the end of the product is noise: on average it cancels",
                     "check how inputs and labels are paired, shuffle both with one permutation, "
                     "and look at some pairs",
                     rounded({**evidence, **losses_of(case, 0)}),
                     place,
+                    control=_relabelled(calls) if control else None,
                 )
 
     def _constant(self, calls: list[LossCall]) -> Any:
@@ -132,6 +138,8 @@ class BadLabels(Rule):
         for _, data, target in case.evidence.batches:
             if data is None or len(data) != len(target) or np.prod(data.shape[1:]) < 2:
                 continue
+            if data.dtype.kind != "f":
+                continue  # few tokens come again by chance, and with reason
             for row, y in zip(data, target, strict=True):
                 key = digest(row)
                 if key in known:
@@ -148,28 +156,44 @@ class BadLabels(Rule):
         )
 
     def _unrelated(self, case: Case, calls: list[LossCall]) -> Any:
-        """Labels that neither the network nor its nearest neighbours can tell from the inputs."""
-        if not case.is_stuck(0) or len(case.evidence.updates) < 30 or len(case.loss_calls()) > 1:
+        """Labels that the inputs do not tell: not to plain methods, and not to the network.
+
+        A network that is no better than a constant has learnt nothing. One that is may have learnt
+        its samples by heart, which a control tells: the same run with labels drawn at random.
+        """
+        classes = calls[0].kind in ("cross_entropy", "nll_loss")
+        if len(case.evidence.updates) < 30 or len(case.loss_calls()) > 1:
+            return None
+        if not (case.is_stuck(0) or calls[0].kind == "cross_entropy"):
             return None
         rows: dict[bytes, tuple[Any, Any]] = {}
         for _, data, target in case.evidence.batches:
             if data is not None and len(data) == len(target):
                 for row, y in zip(data, target, strict=True):
-                    rows.setdefault(digest(row), (row.ravel(), np.ravel(y)))
-        if len(rows) < 150:
+                    rows.setdefault(digest(row), (row, np.ravel(y)))
+        kept = list(rows.values())[:_MOST]
+        shapes = {(r.shape, t.shape) for r, t in kept}
+        if len(kept) < 150 or len(shapes) > 1 or (classes and kept[0][1].size != 1):
             return None
-        x = np.stack([r for r, _ in rows.values()][:1500]).astype(np.float64)
-        y = np.stack([t for _, t in rows.values()][:1500]).astype(np.float64)
-        classes = calls[0].kind in ("cross_entropy", "nll_loss")
-        told, chance = _neighbours(x, y, classes)
-        if told > chance + 3 / np.sqrt(len(x)):
+        x, y = np.stack([r for r, _ in kept]), np.stack([t for _, t in kept]).astype(np.float64)
+        told = foretold(x, y, classes)
+        if any(score > chance + 3 * spread for score, chance, spread in told.values()):
             return None
+        share, chance, _ = told["neighbours"]
         return (
             f"the labels do not depend on the inputs: among {len(x)} samples, the nearest "
-            f"neighbour tells {told:.2f} of them, and chance {chance:.2f}",
-            {"told_by_neighbours": told, "told_by_chance": chance, "samples": len(x)},
-            "error" if classes else "warning",
-        )
+            f"neighbour tells {share:.2f} of them, and chance {chance:.2f}; {len(told) - 1} other "
+            "methods tell no more",
+            {**{f"told_by_{name}": score for name, (score, _, _) in told.items()},
+             "told_by_chance": chance, "samples": len(x)},
+            "warning" if not classes else "error" if calls[0].kind != "cross_entropy"
+            else "control",
+        )  # fmt: skip
+
+
+def _relabelled(calls: list[LossCall]) -> Any:
+    labels = np.concatenate([c.target.ravel() for c in calls])
+    return lambda: cures.Relabel(labels)
 
 
 def _inner_variety(steps: list[Any], call: LossCall) -> tuple[float, int] | None:
@@ -199,19 +223,3 @@ def _collision(labels: Any) -> float:
     _, counts = np.unique(labels, return_counts=True)
     n = len(labels)
     return float((counts * (counts - 1)).sum() / (n * (n - 1)))
-
-
-def _neighbours(x: Any, y: Any, classes: bool) -> tuple[float, float]:
-    """How well the label of the nearest neighbour tells that of a sample, and chance does."""
-    scale = x.std(axis=0)
-    z = (x - x.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
-    squares = (z * z).sum(axis=1)
-    distance = squares[:, None] + squares[None] - 2 * z @ z.T
-    np.fill_diagonal(distance, np.inf)
-    nearest = distance.argmin(axis=1)
-    if classes:
-        _, counts = np.unique(y, return_counts=True)
-        return float((y[nearest] == y).mean()), float(((counts / counts.sum()) ** 2).sum())
-    centred = y - y.mean(axis=0)
-    total = float((centred * centred).mean())
-    return float((centred[nearest] * centred).mean()) / max(total, 1e-300), 0.0

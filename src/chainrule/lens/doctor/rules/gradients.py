@@ -49,9 +49,7 @@ class Vanishing(Rule):
         yield Finding(
             self.code,
             "error",
-            f"the gradient shrinks by {1 / max(gain, 1e-300):.1f} at each of {len(gains)} layers: "
-            f"at the first it is {1 / max(median(ratios), 1e-300):.2g} times smaller than at the "
-            "last, so the first layers do not learn",
+            f"{_shrinking(gain, median(ratios), len(gains))}, so the first layers do not learn",
             f"every factor W^T φ' of the product has a gain of about {gain:.2g}, "
             f"and there are {len(gains)} of them",
             _calmer(case),
@@ -99,6 +97,7 @@ class Exploding(Rule):
 
     code = "EXPLODING"
     ratio = 1e3
+    """Of gradients, or before the first step of activations and gradients together."""
 
     def findings(self, case: Case) -> Iterator[Finding]:
         for optimizer in range(len(case.evidence.optimizers)):
@@ -121,11 +120,13 @@ class Exploding(Rule):
         ]  # fmt: skip
         times = [(layer, v) for layer, v in times if not math.isnan(v)]
         wild = [(layer, v) for layer, v in times if v > self.ratio]
-        if ratios and len(large) >= 0.6 * len(ratios) and (len(large) > 1 or bad):
+        growth = _growth(*chains[0]) if chains else math.nan
+        steady = bool(ratios) and len(large) >= 0.6 * len(ratios) and (len(large) > 1 or bad)
+        if steady or growth > self.ratio:
             number, chain = chains[0]
             gain = geometric(_gains(number, chain))
             place, kind, count = chain[0].place, "layer", len(chain)
-            value = median(large)
+            value = median(large) if steady else ends(number, chain)
         elif times and len(wild) >= 0.5 * len(times):
             layer = wild[0][0]
             place, kind, count = layer.place, "step back in time", layer.steps
@@ -145,6 +146,7 @@ class Exploding(Rule):
             rounded({
                 "gradient_first_to_last": value, f"gain_per_{kind.split()[0]}": gain,
                 "count": count, "samples": len(ratios) or len(times),
+                **({} if math.isnan(growth) else {"activations_times_gradients": growth}),
                 **losses_of(case, optimizer),
             }),
             place,
@@ -188,6 +190,29 @@ def ends(number: int, chain: Sequence[LayerLog]) -> float:
     """Norm of the gradient at the first layer over that at the last."""
     first, last = chain[0].gradient[number], chain[-1].gradient[number]
     return first / last if last > 0 else math.nan
+
+
+def _growth(number: int, chain: Sequence[LayerLog]) -> float:
+    """How much activations grow from the first layers to the last, times gradients backwards.
+
+    A step changes what a layer gives in proportion to both. 1 unless each grows more than tenfold;
+    a last layer has its own size, and counts for neither.
+    """
+    sizes = [x.outputs.get(number, math.nan) for x in chain[:-1]]
+    norms = [x.gradient[number] for x in chain[:-1]]
+    if len(sizes) < DEPTH or not min(sizes[0], norms[-1]) > 0:
+        return 1.0
+    forward, backward = max(sizes) / sizes[0], norms[0] / norms[-1]
+    return forward * backward if min(forward, backward) > 10 else 1.0
+
+
+def _shrinking(gain: float, ratio: float, layers: int) -> str:
+    if not (gain > 0 and ratio > 0):
+        return f"the gradient shrinks to exactly 0 on its way back through {layers} layers"
+    return (
+        f"the gradient shrinks by {1 / gain:.1f} at each of {layers} layers: at the first it is "
+        f"{1 / ratio:.2g} times smaller than at the last"
+    )
 
 
 def _gains(number: int, chain: Sequence[LayerLog]) -> list[float]:

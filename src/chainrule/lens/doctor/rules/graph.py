@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .. import cures
-from ..case import ENOUGH, Case, Rule
+from ..case import ENOUGH, Case, Rule, losses_of
 from ..evidence import ParameterLog
 from ..findings import Finding, Severity
 from ..places import Place
@@ -223,21 +223,32 @@ class Frozen(Rule):
         listed = list(evidence.names.values())
         after = [p for p in off if _index(listed, p.name) > max(
             (_index(listed, q.name) for q in on), default=len(listed))]  # fmt: skip
-        severity: Severity = "warning" if after or not last_on else "note"
+        misplaced = bool(after) or not last_on
+        starved = share > 0.5 and len(case.optimizers) == 1 and not case.learns(case.optimizers[0])
+        severity: Severity = "warning" if misplaced or starved else "note"
         yield Finding(
             self.code,
             severity,
             f"{_named(off)} wants no gradient and stays at its first value"
-            + (", though it comes after layers that are trained" if after else ""),
+            + (", though it comes after layers that are trained" if after else "")
+            + (f"; that is {share:.0%} of the network, and the rest learns little" if starved
+               else ""),
             "requires_grad is False: no derivative by it is computed",
             "call requires_grad_(True) on the layers that are to be trained, unless they hold "
             "weights that were trained before",
             {"parameters": [p.name for p in off], "layers": sorted(set(names)),
-             "share": round(share, 4), "updates": len(evidence.updates)},
+             "share": round(share, 4), "updates": len(evidence.updates),
+             **(losses_of(case, case.optimizers[0]) if starved else {})},
             case.step_place(0),
             off[0].name,
+            unless_tried="note" if starved and not misplaced and not self._is_stuck(case) else None,
             cure=lambda: cures.Wake(),
         )  # fmt: skip
+
+    def _is_stuck(self, case: Case) -> bool:
+        """Whether outputs are no better than a constant, by targets that no network made."""
+        skill = case.skill(case.optimizers[0])
+        return skill < 0.1 and not any(call.made for call in case.evidence.losses)
 
 
 def _index(names: Sequence[str], name: str) -> int:

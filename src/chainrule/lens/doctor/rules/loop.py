@@ -155,12 +155,20 @@ class RateTooLow(Rule):
     """
 
     code = "LR_TOO_LOW"
+    fallen = 1e-2
+    """A schedule that spends half of the steps below this share of its rate is suspected."""
 
     def findings(self, case: Case) -> Iterator[Finding]:
         if not case.is_plain or case.evidence.non_finite is not None:
             return
         updates = case.evidence.of(0)
         if len(updates) < 2 * ENOUGH:
+            return
+        rates = [u.lr for u in updates]
+        floor = self.fallen * max(rates)
+        falling = rates[rates.index(max(rates)) :]
+        if median(rates) < floor and min(falling) < floor:
+            yield self._faded(case, rates, next(i for i, r in enumerate(falling) if r < floor))
             return
         ratio, cosine, found, skill = case.ratio(0), case.cosine(0), case.course(0), case.skill(0)
         gains = skill if math.isfinite(skill) else found.fell
@@ -183,6 +191,28 @@ class RateTooLow(Rule):
             case.step_place(0),
             doubtful=True,
             cure=lambda: [cures.Rate(10.0), cures.Rate(100.0), cures.Rate(1000.0)],
+        )  # fmt: skip
+
+    def _faded(self, case: Case, rates: list[float], steps: int) -> Finding:
+        """The schedule of a rate that is next to nothing after a few steps."""
+        top = max(rates)
+        by = case.evidence.schedulers.get(0, "")
+        return Finding(
+            self.code,
+            "error",
+            f"{by or 'the program'} lowers the rate from {top:g} to less than a hundredth within "
+            f"{steps} of {len(rates)} steps, and to {rates[-1]:.3g} at the end: the rest of the "
+            "steps change next to nothing",
+            "the gradient is right and of ordinary size; the factor in front of it goes to zero",
+            "call scheduler.step() once for each epoch and not for each batch, or choose a "
+            "slower schedule",
+            rounded({
+                "highest_rate": top, "median_rate": median(rates), "last_rate": rates[-1],
+                "steps_until_a_hundredth": steps, "scheduler": by, **losses_of(case, 0),
+            }),
+            case.step_place(0),
+            doubtful=True,
+            cure=lambda: cures.Hold(),
         )  # fmt: skip
 
 

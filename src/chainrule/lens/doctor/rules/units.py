@@ -14,10 +14,11 @@ from ..findings import Finding, Severity
 
 
 class DeadRelu(Rule):
-    """Units that fired for none of many inputs, over half the run: their gradient is zero.
+    """Units that fired for none of many inputs, to the end of the run: their gradient is zero.
 
     Zeros alone are no fault: in a healthy network each unit is off for about half the inputs, and
-    another half each time.
+    another half each time. Units die on the way, so what counts is the last quarter of the run; of
+    a program that learns, the last half.
     """
 
     code = "DEAD_RELU"
@@ -29,9 +30,9 @@ class DeadRelu(Rule):
         for log in case.evidence.activations.values():
             if log.kind != "relu" or not log.fired:
                 continue
-            half = len(log.fired) // 2
-            fired = [f for f in log.fired[half:] if f.shape == log.fired[-1].shape]
-            count = sum(log.counts[half:])
+            late = len(log.fired) // 2 if learns else 3 * len(log.fired) // 4
+            fired = [f for f in log.fired[late:] if f.shape == log.fired[-1].shape]
+            count = sum(log.counts[late:])
             units = len(fired[-1]) if fired else 0
             if len(log.fired) < 4 or count < self.inputs or units < 4:
                 continue
@@ -57,7 +58,7 @@ class DeadRelu(Rule):
             }),
             log.place,
             log.place.path,
-            cure=lambda: [cures.Leaky(), cures.Revive()],
+            cure=lambda: [cures.Leaky(), cures.Revive(), cures.Rate(0.1)],
         )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ class Saturated(Rule):
     code = "SATURATED"
 
     def findings(self, case: Case) -> Iterator[Finding]:
-        if not case.optimizers or any(case.learns(i) for i in case.optimizers):
+        if not case.optimizers:
             return
         worst: tuple[float, ActivationLog] | None = None
         for log in case.evidence.activations.values():
@@ -94,14 +95,21 @@ class Saturated(Rule):
             }),
             log.place,
             log.place.path,
-            cure=lambda: [cures.Standardise(), cures.Rectify(case.hidden_squashing())],
+            doubtful=any(case.learns(i) for i in case.optimizers),
+            cure=lambda: [cures.Standardise(), cures.Revive(),
+                          cures.Rectify(case.hidden_squashing())],
         )  # fmt: skip
 
 
 class SymmetricInit(Rule):
-    """Units of a layer that start alike and get the same gradient: they stay one unit."""
+    """Units of a layer that start alike and get the same gradient: they stay one unit.
+
+    Rows of a table are no units, and units of a last layer or of a branch that starts at zero get
+    gradients of their own: these grow apart with the first steps.
+    """
 
     code = "SYMMETRIC_INIT"
+    apart = 0.3
 
     def findings(self, case: Case) -> Iterator[Finding]:
         alike = [
@@ -129,13 +137,22 @@ class SymmetricInit(Rule):
         )  # fmt: skip
 
     def _stays(self, case: Case, p: ParameterLog) -> bool:
-        if min(p.twin_gradients[:2]) < 0.7:
+        if min(p.twin_gradients[:2]) < 0.7 or not self._is_layer(case, p):
+            return False
+        if _spread(p) > (self.apart if np.any(p.first) else 1e-3):
             return False
         zero_start = not np.any(p.first)
         if zero_start and not p.nonzero:  # no gradient at all: stuck only if others are as well
             others = [q for q in case.evidence.parameters.values() if q.ndim >= 2 and q.reached]
             return len(others) > 1 and all(not q.nonzero or q is p for q in others[:-1])
         return len(p.first) > 1
+
+    def _is_layer(self, case: Case, p: ParameterLog) -> bool:
+        """Whether a layer multiplies by the parameter, and another layer follows."""
+        layers = case.evidence.layers
+        kinds = {x.kind for x in layers.values() if x.parameter == id(p.tensor)}
+        last = {layers[keys[-1]].parameter for _, keys in case.evidence.orders if keys}
+        return bool(kinds - {"embedding"}) and id(p.tensor) not in last
 
 
 class BadInitScale(Rule):
@@ -185,3 +202,11 @@ class BadInitScale(Rule):
             doubtful=True,
             cure=lambda: cures.Revive(),
         )  # fmt: skip
+
+
+def _spread(p: ParameterLog) -> float:
+    """How far the rows of a parameter went their own ways, of all the way they went; 0: nowhere."""
+    moved = (p.tensor.array - p.first).reshape(len(p.first), -1).astype(np.float64)
+    length = float(np.linalg.norm(moved))
+    own = float(np.linalg.norm(moved - moved.mean(axis=0)))
+    return own / length if length > 0 and math.isfinite(length) else 0.0

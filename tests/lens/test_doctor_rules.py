@@ -1,0 +1,222 @@
+"""What the doctor's rules tell apart: a fault, and what looks like it and is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from test_doctor import amounts, classes, fit, judged, mean_square, mlp, tuned
+
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.lens.doctor.rules.relation import foretold
+from chainrule.nn import functional as F
+
+Run = Callable[[], None]
+
+
+class Ratings(nn.Module):
+    """Factors and biases of two sorts of things; the biases start at zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.bias = nn.Embedding(30, 4), nn.Embedding(30, 4), nn.Embedding(30, 1)
+        nn.init.zeros_(self.bias.weight)
+
+    def forward(self, pairs: Any) -> Any:
+        i, j = pairs[:, 0], pairs[:, 1]
+        return (self.a(i) * self.b(j)).sum(1) + self.bias(i).squeeze(1)
+
+
+def rated() -> None:
+    cr.manual_seed(0)
+    pairs = cr.randint(0, 30, (512, 2))
+    own = cr.linspace(1.0, 5.0, 30)
+    fit(Ratings(), (pairs, own[pairs[:, 0]]), mean_square, lr=3e-2, make=optim.Adam, epochs=12)
+
+
+def zero_ended() -> Any:
+    model = mlp(6, 32, 3)
+    nn.init.zeros_(model[-1].weight)
+    return model
+
+
+def correlated() -> tuple[Any, Any]:
+    x, y = amounts()
+    return x, cr.cat([y, 0.9 * y, y + 0.1 * x[:, :1]], 1)
+
+
+class Adapted(nn.Module):
+    """A frozen layer and a correction of low rank whose second factor starts at zero."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.layer = layer.requires_grad_(False)
+        out, n = layer.weight.shape
+        self.down = nn.Parameter(0.3 * cr.randn(4, n))
+        self.up = nn.Parameter(cr.zeros(out, 4))
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(x) + x @ self.down.T @ self.up.T
+
+
+def adapted() -> None:
+    cr.manual_seed(0)
+    model = nn.Sequential(Adapted(nn.Linear(12, 32)), nn.ReLU(), nn.Linear(32, 4))
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    fit(model, classes(), parameters=parameters, lr=1e-2, make=optim.Adam, epochs=8)
+
+
+def scheduled(make: Callable[[Any], Any]) -> None:
+    cr.manual_seed(0)
+    model, (x, y) = mlp(12, 32, 4), classes()
+    optimizer = optim.Adam(model.parameters(), lr=3e-3)
+    scheduler = make(optimizer)
+    for _ in range(10):
+        for i in cr.permutation(256).reshape(8, 32):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x[i]), y[i]).backward()
+            optimizer.step()
+            scheduler.step()
+
+
+HEALTHY: dict[str, Run] = {
+    "a table that starts at zero": rated,
+    "a last layer that starts at zero": lambda: fit(
+        zero_ended(), correlated(), mean_square, lr=1e-2, make=optim.Adam, epochs=10),
+    "a correction that starts at zero": adapted,
+    "a rate that is annealed": lambda: scheduled(
+        lambda o: optim.lr_scheduler.CosineAnnealingLR(o, 80)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_what_looks_like_a_fault_is_none(name: str) -> None:
+    report = judged(HEALTHY[name])
+    assert report.is_healthy, [(f.code, f.severity, f.cause) for f in report.findings]
+
+
+def learnt_by_heart() -> None:
+    x, y = classes()
+    fit(mlp(12, 128, 4), (x[cr.permutation(256)], y), lr=5e-3, make=optim.Adam, epochs=12)
+
+
+class Residual(nn.Module):
+    """x + f(x), without normalisation."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(n, n), nn.Linear(n, n)
+        for layer in (self.a, self.b):
+            nn.init.kaiming_normal_(layer.weight)
+
+    def forward(self, x: Any) -> Any:
+        return x + self.b(F.relu(self.a(x)))
+
+
+def growing() -> None:
+    cr.manual_seed(0)
+    blocks = [Residual(24) for _ in range(16)]
+    model = nn.Sequential(nn.Linear(12, 24), *blocks, nn.Linear(24, 4))
+    fit(model, classes(), lr=0.05, epochs=2)
+
+
+class Detour(nn.Module):
+    """Standardises features in NumPy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(12, 16), nn.Linear(16, 4)
+
+    def forward(self, x: Any) -> Any:
+        made = F.relu(self.body(x)).detach().numpy()
+        return self.head(cr.from_numpy((made - made.mean(0)) / (made.std(0) + 1e-3)))
+
+
+def starved() -> None:
+    cr.manual_seed(0)
+    x = cr.randn(256, 6)
+    y = ((x[:, 0] * x[:, 1] * x[:, 2]) > 0).long()
+    body = mlp(6, 24, 24, 24)
+    body.requires_grad_(False)
+    head = nn.Linear(24, 2)
+    fit(nn.Sequential(body, head), (x, y), parameters=head.parameters(), lr=1e-3)
+
+
+def saturated_and_vanishing() -> None:
+    model = mlp(12, *[24] * 7, 4, act=nn.Sigmoid)
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            nn.init.constant_(layer.bias, -6.0)
+    fit(model, classes(), lr=0.01)
+
+
+FAULTS: dict[str, tuple[Run, set[str]]] = {
+    "labels of other samples, learnt by heart": (learnt_by_heart, {"LABELS"}),
+    "a residual network that grows": (growing, {"EXPLODING"}),
+    "a detour through NumPy": (lambda: fit(Detour(), classes()), {"TRUNCATED_GRAPH"}),
+    "most of the network random and frozen": (starved, {"FROZEN"}),
+    "a schedule by epochs, called for each batch": (
+        lambda: scheduled(lambda o: optim.lr_scheduler.ExponentialLR(o, 0.5)), {"LR_TOO_LOW"}),
+    "sigmoids at their ends": (saturated_and_vanishing, {"VANISHING", "SATURATED"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found_by_what_it_does(name: str) -> None:
+    run, codes = FAULTS[name]
+    report = judged(run)
+    assert codes <= report.codes, [(f.code, f.severity, f.cause) for f in report.findings]
+    assert all(len(f.cause) < 400 for f in report.findings)
+
+
+def test_a_fading_rate_names_the_scheduler() -> None:
+    report = judged(FAULTS["a schedule by epochs, called for each batch"][0])
+    (finding,) = (f for f in report.findings if f.code == "LR_TOO_LOW")
+    assert finding.evidence["scheduler"] == "ExponentialLR (scheduler)"
+    assert finding.evidence["steps_until_a_hundredth"] == 7
+
+
+def test_labels_learnt_by_heart_need_a_control() -> None:
+    assert "LABELS" not in judged(learnt_by_heart, trials=False).codes
+    report = judged(learnt_by_heart)
+    assert "loss_of_control" in next(f for f in report.findings if f.code == "LABELS").evidence
+
+
+def test_a_frozen_network_that_learns_enough_is_a_note() -> None:
+    assert [(f.code, f.severity) for f in judged(tuned).findings] == [("FROZEN", "note")]
+
+
+def is_told(x: Any, y: Any, with_classes: bool) -> bool:
+    told = foretold(x, y, with_classes)
+    return any(score > chance + 3 * spread for score, chance, spread in told.values())
+
+
+def test_a_dependence_is_seen_in_sums_products_and_tokens() -> None:
+    random = np.random.default_rng(0)
+    x = random.standard_normal((600, 16))
+    images, tokens = random.standard_normal((600, 3, 8, 8)), random.integers(0, 20, (600, 12))
+    assert is_told(x, (x.sum(1) > 0)[:, None], True)
+    assert is_told(x[:, :2], (x[:, 0] * x[:, 1] > 0)[:, None], True)
+    assert is_told(x, x[:, :1] + random.standard_normal((600, 1)), False)
+    assert is_told(images, (images[:, 0].std((1, 2)) > 1)[:, None], True)
+    assert is_told(tokens, (tokens == 3).any(1)[:, None], True)
+    assert is_told(tokens, (tokens[:, :1] > tokens[:, -1:]), True)
+
+
+def test_no_dependence_is_seen_where_there_is_none() -> None:
+    seen = 0
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        x, y = random.standard_normal((300, 4, 4)), random.integers(0, 3, (300, 1))
+        seen += is_told(x, y, True)
+        seen += is_told(random.integers(0, 9, (300, 7)), y, True)
+        seen += is_told(x, random.standard_normal((300, 1)), False)
+    assert seen <= 1  # of 24, each beyond three standard deviations
+
+
+def test_constant_inputs_and_single_classes_tell_nothing() -> None:
+    assert not is_told(np.zeros((200, 3)), np.arange(200)[:, None] % 2, True)
+    assert not is_told(np.random.default_rng(0).random((200, 3)), np.zeros((200, 1)), True)
