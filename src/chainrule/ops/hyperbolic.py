@@ -21,7 +21,7 @@ class Asinh(Unary):
 
     floating = True
     expr = (
-        "copysign(where(abs({0}) > 1e18, log(abs({0})) + 0.6931471805599453,"
+        "copysign(where(isinf(2 * {0}), log(abs({0})) + 0.6931471805599453,"
         " log1p(abs({0}) * (1 + abs({0}) / (1 + hypot(1, {0}))))), {0})"
     )
     math = ("1 / sqrt({0}**2 + 1)",)
@@ -36,7 +36,7 @@ class Acosh(Unary):
 
     floating = True
     expr = (
-        "where({0} > 1e18, log({0}) + 0.6931471805599453,"
+        "where(isinf(2 * {0}), log({0}) + 0.6931471805599453,"
         " log1p({0} - 1 + sqrt({0} - 1) * sqrt({0} + 1)))"
     )
     math = ("1 / sqrt({0}**2 - 1)",)

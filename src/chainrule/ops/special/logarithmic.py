@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from ...core.apply import apply
 from ...core.aval import SCALARS, Data
 from ...core.families import Elementwise, Unary
 from ...core.op import BOTH, INPUTS
+from ...core.sampling import Sample, floats
 from .. import arithmetic, elementwise, reduce
 
 V = TypeVar("V")
@@ -104,6 +105,11 @@ class Sinc(Unary):
         series = x * ((square * (1.0 / 30.0) - 1.0 / 3.0) - square * square / 840.0)
         far = (elementwise.cos(x * math.pi) - y) / arithmetic.where(near, 1.0, x)
         return arithmetic.where(near, series * (math.pi * math.pi), far)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        yield from super().samples()
+        yield Sample(cls(), floats((3,), low=0.006, high=0.0099))
 
 
 ENTR, XLOGY, XLOG1PY, SINC = Entr(), Xlogy(), Xlog1py(), Sinc()
