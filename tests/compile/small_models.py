@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from closeness import ulps
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -209,8 +210,10 @@ def numpy_only() -> Iterator[None]:
 class Training:
     """A network in training: ``step(x, y)`` as written, and all that it leaves."""
 
-    def __init__(self, name: str, dtype: Any = np.float32, *, compiled: bool = False) -> None:
-        self.kind = MODELS[name]
+    def __init__(
+        self, kind: str | Model, dtype: Any = np.float32, *, compiled: bool = False
+    ) -> None:
+        self.kind = MODELS[kind] if isinstance(kind, str) else kind
         self.dtype = np.dtype(dtype)
         cr.manual_seed(1)
         with precision(dtype):
@@ -257,10 +260,22 @@ class Training:
         return found
 
 
-def eager(name: str, steps: int, dtype: Any = np.float32) -> dict[str, Any]:
+def eager(kind: str | Model, steps: int, dtype: Any = np.float32) -> dict[str, Any]:
     """What a training by NumPy alone leaves."""
     with numpy_only():
-        return Training(name, dtype).train(steps).state()
+        return Training(kind, dtype).train(steps).state()
+
+
+def apart(found: dict[str, Any], expected: dict[str, Any]) -> tuple[float, str]:
+    """The largest distance, relative to the largest element of an array, and of what."""
+    assert found.keys() == expected.keys()
+    worst, name = 0.0, ""
+    for key, want in expected.items():
+        limits = np.finfo(want.dtype if want.dtype.kind == "f" else np.float32)
+        distance = ulps(found[key], want, float(limits.eps)) * float(limits.eps)
+        if distance > worst:
+            worst, name = distance, key
+    return worst, name
 
 
 def executables(step: Any) -> Sequence[Any]:

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from closeness import ulps
 from schedules import launches, run_shuffled
-from small_models import MODELS, Training, eager, executables
+from small_models import MODELS, Training, apart, eager, executables
 
 import chainrule as cr
 from chainrule.compile.native import NativeExecutable
@@ -41,18 +40,6 @@ BOUNDS = {
 }
 """After ten steps, how far anything may be from eager training, relative to the largest element:
 in float32, in float64."""
-
-
-def apart(found: dict[str, Any], expected: dict[str, Any]) -> tuple[float, str]:
-    """The largest distance, relative to the largest element of an array, and of what."""
-    assert found.keys() == expected.keys()
-    worst, name = 0.0, ""
-    for key, want in expected.items():
-        limits = np.finfo(want.dtype if want.dtype.kind == "f" else np.float32)
-        distance = ulps(found[key], want, float(limits.eps)) * float(limits.eps)
-        if distance > worst:
-            worst, name = distance, key
-    return worst, name
 
 
 def native_program(training: Training) -> NativeExecutable:

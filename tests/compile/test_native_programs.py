@@ -26,7 +26,7 @@ from chainrule.runtime.target import check_host, target
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs llvmlite")
 
-SEEDS = 128
+SEEDS = 72
 """Random programs: each of every target, dtype and size, half of them with small tiles."""
 
 
