@@ -90,9 +90,13 @@ BY_NUMPY = {
 
 _STATES = "infinite states: the interpreter's gates are NaN"
 _PADDING = "the zeros of padding are multiplied: NaN next to infinite weights"
+_REFUSED = "no decomposition of a matrix of NaN: either raises the same error"
 OTHERWISE = {
+    "cofactors": _REFUSED,
     "convolution": _PADDING,
     "convolution_input": _PADDING,
+    "det": _REFUSED,
+    "slog_det": _REFUSED,
     "cross_entropy": "the sign of the sum of weights that are all -0.0",
     "gelu": "the interpreter loses the digits of the normal distribution's tail",
     "gelu_tanh": "digits are lost in the tail, others in either",
