@@ -259,3 +259,21 @@ def test_compiled_as_eager() -> None:
         got, found = step(a, b)
         close(got, value.numpy())
         close(found, gradient.numpy())
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize(
+    ("fn", "what"),
+    [
+        (linalg.svd, "singular values"), (linalg.svdvals, "singular values"),
+        (linalg.pinv, "singular values"), (linalg.eigh, "eigenvalues"),
+    ],
+)  # fmt: skip
+def test_what_does_not_converge_is_an_error(fn: Any, what: str, dtype: str, odd: float) -> None:
+    """LAPACK's singular values of the matrix with infinity would never end."""
+    a = np.array([[-2.0, 0.0, 0.5], [odd, 1.0, -2.0], [0.5, 1.0, 0.0]], dtype)
+    for call in (fn, cr.compile(lambda x: fn(x))):
+        with pytest.raises(ArgumentError, match=what) as caught:
+            call(cr.tensor(a))
+        assert "NaN and infinities" in str(caught.value)

@@ -30,7 +30,7 @@ COMPARISONS = {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
     "ge": np.greater_equal,
 }  # fmt: skip
-TESTS = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}
+TESTS = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite, "signbit": np.signbit}
 
 
 def _rounding(ufunc: Any) -> Callable[[Array], Array]:
@@ -58,6 +58,7 @@ BINARY: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "div": (np.divide, FLOATS),
     "maximum": (np.maximum, ALL),
     "minimum": (np.minimum, ALL),
+    "copysign": (np.copysign, FLOATS),
     "remainder": (np.remainder, NUMBERS),
     "floor_divide": (np.floor_divide, NUMBERS),
     "bit_and": (np.bitwise_and, (*INTEGERS, "bool")),

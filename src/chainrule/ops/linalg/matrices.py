@@ -52,6 +52,8 @@ _FAILURES: dict[Callable[..., Any], tuple[str, str | None]] = {
     np.linalg.svd: ("the singular values of a matrix do not converge", _UNSOUND),
 }
 """What it means that LAPACK gives up, and what helps."""
+_ITERATIVE = (np.linalg.eigh, np.linalg.svd)
+"""What may never end for matrices with infinities."""
 
 
 def lapack(function: Callable[..., Any], *xs: Any, **options: Any) -> Any:
@@ -62,6 +64,8 @@ def lapack(function: Callable[..., Any], *xs: Any, **options: Any) -> Any:
     dtype = np.result_type(*xs)
     wide = [x.astype(np.float32) for x in xs] if dtype == np.float16 else xs
     try:
+        if function in _ITERATIVE and not np.isfinite(wide[0]).all():
+            raise np.linalg.LinAlgError
         found = function(*wide, **options)
     except np.linalg.LinAlgError as failure:
         cause, hint = _FAILURES.get(function, (str(failure), None))
