@@ -20,7 +20,6 @@ import chainrule as cr
 from chainrule.compile import trace
 from chainrule.compile.native import NativeExecutable
 from chainrule.compile.passes import optimize
-from chainrule.core.apply import apply
 from chainrule.core.graph import Graph
 from chainrule.core.op import Op
 from chainrule.core.sampling import Sample
@@ -116,21 +115,8 @@ class Member(NamedTuple):
 
     def run(self, xs: Sequence[cr.Tensor]) -> list[cr.Tensor]:
         """The outputs, then the gradients that arrive at float inputs."""
-        case, operands = self.case, list(xs[self.first : self.first + len(self.inputs)])
-        for i in case.wrt:
-            operands[i] = cr.Tensor.wrap(operands[i].array).requires_grad_()
-        out: Any = apply(case.op, *operands)
-        outs = list(out) if case.op.n_out is not None else [out]
-        pairs = [(y, ct) for y, ct in zip(outs, case.cts, strict=True) if ct is not None]
-        if not case.wrt:
-            return outs
-        found = cr.gradients(
-            [y for y, _ in pairs],
-            [operands[i] for i in case.wrt],
-            [cr.Tensor.wrap(ct.astype(y.dtype)) for y, ct in pairs],
-            allow_unused=True,
-        )
-        return [*outs, *[g for g in found if g is not None]]
+        outs, grads = self.case.differentiate(xs[self.first : self.first + len(self.inputs)])
+        return [*outs, *[g for g in grads.values() if g is not None]]
 
 
 class Merged(NamedTuple):
@@ -176,35 +162,46 @@ def members(op: type[Op], counts: dict[str, int]) -> list[Member]:
     return found
 
 
-@cache
-def merged(name: str, where: str = "native") -> Merged:
-    """The graph of the samples of an op that are meant for a target."""
-    parts = members(all_ops()[name], SAMPLES[where])
-    owners: list[Member] = []
+class Programs:
+    """The samples of an op in machine code, for each target once, when it is asked for."""
 
-    def run(*xs: cr.Tensor) -> list[cr.Tensor]:
-        owners.clear()
-        results = []
-        for member in parts:
-            made = member.run(xs)
-            owners.extend([member] * len(made))
-            results += made
-        return results
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.merged = cache(self._merge)
+        self.executable = cache(self._compile)
 
-    inputs = [x for member in parts for x in member.inputs]
-    graph = trace(run, *[cr.Tensor.wrap(x) for x in inputs])
-    return Merged(graph, optimize(graph, check=True), inputs, owners)
+    def _merge(self, where: str = "native") -> Merged:
+        """The graph of the samples that are meant for a target."""
+        parts = members(all_ops()[self.name], SAMPLES[where])
+        owners: list[Member] = []
+
+        def run(*xs: cr.Tensor) -> list[cr.Tensor]:
+            owners.clear()
+            results = []
+            for member in parts:
+                made = member.run(xs)
+                owners.extend([member] * len(made))
+                results += made
+            return results
+
+        inputs = [x for member in parts for x in member.inputs]
+        graph = trace(run, *[cr.Tensor.wrap(x) for x in inputs])
+        return Merged(graph, optimize(graph, check=True), inputs, owners)
+
+    def _compile(self, where: str = "native") -> NativeExecutable:
+        """The program for a target; skips the test if it cannot run here."""
+        chosen = target(where)
+        try:
+            check_host(chosen)
+        except ArgumentError as error:
+            pytest.skip(str(error))
+        return NativeExecutable(self.merged(where).optimized, {}, target=chosen)
 
 
-@cache
-def executable(name: str, where: str) -> NativeExecutable:
-    """The program of an op for a target; skips the test if it cannot run here."""
-    chosen = target(where)
-    try:
-        check_host(chosen)
-    except ArgumentError as error:
-        pytest.skip(str(error))
-    return NativeExecutable(merged(name, where).optimized, {}, target=chosen)
+@pytest.fixture(scope="module", params=NAMES)
+def op(request: pytest.FixtureRequest) -> Programs:
+    """Each op in turn: its tests run one after the other, on the same programs."""
+    return Programs(request.param)
 
 
 def run(program: NativeExecutable, inputs: Sequence[Any]) -> list[Any]:
@@ -216,11 +213,10 @@ def run(program: NativeExecutable, inputs: Sequence[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("where", SAMPLES)
-@pytest.mark.parametrize("name", NAMES)
-def test_native_op_and_rule_equal_the_interpreter(name: str, where: str) -> None:
-    whole = merged(name, where)
-    found = run(executable(name, where), whole.inputs)
-    limit = ULPS.get(name, 0.0)
+def test_native_op_and_rule_equal_the_interpreter(op: Programs, where: str) -> None:
+    whole = op.merged(where)
+    found = run(op.executable(where), whole.inputs)
+    limit = ULPS.get(op.name, 0.0)
     for member, got, want in zip(whole.owners, found, whole.interpreted(whole.inputs), strict=True):
         apart = ulps(got, want)
         assert apart <= limit, f"{member.case} in {member.dtype}: {apart} ULPs\n{got}\n{want}"
@@ -242,17 +238,17 @@ def awkward(x: Any, rng: np.random.Generator, dtype: Any) -> Any:
     return rng.choice(np.array(pool, dtype), size=x.shape)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in OTHERWISE])
-def test_nan_infinities_and_subnormals_go_where_the_interpreter_says(name: str) -> None:
-    whole, program = merged(name), executable(name, "native")
+@pytest.mark.parametrize("op", [name for name in NAMES if name not in OTHERWISE], indirect=True)
+def test_nan_infinities_and_subnormals_go_where_the_interpreter_says(op: Programs) -> None:
+    whole, program = op.merged(), op.executable()
     rng = np.random.default_rng(0)
-    limit = 2 * ULPS.get(name, 0.0)
+    limit = 2 * ULPS.get(op.name, 0.0)
     for _ in range(4):
         inputs = [awkward(x, rng, x.dtype) for x in whole.inputs]
         try:
             wanted = whole.interpreted(inputs)
         except ChainruleError as refusal:
-            if name in BY_NUMPY:
+            if op.name in BY_NUMPY:
                 with pytest.raises(type(refusal)):
                     run(program, inputs)
             continue  # machine code does not look at the numbers
@@ -276,11 +272,10 @@ def test_the_comparison_sees_one_bit() -> None:
 # What runs where ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_only_known_ops_are_computed_by_numpy(name: str) -> None:
-    steps = executable(name, "native").program.steps
+def test_only_known_ops_are_computed_by_numpy(op: Programs) -> None:
+    steps = op.executable().program.steps
     found = {s.label.removeprefix("numpy ") for s in steps if isinstance(s, HostCall)}
-    assert found == BY_NUMPY.get(name, set())
+    assert found == BY_NUMPY.get(op.name, set())
 
 
 def test_the_tables_name_ops_that_exist() -> None:
@@ -316,9 +311,8 @@ def swapped(x: Any) -> Any:
 AWAY = LAYOUTS | {"huge strides": huge_strides, "read-only": locked, "byte order": swapped}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_layout_of_arguments_changes_no_bit(name: str) -> None:
-    whole, program = merged(name), executable(name, "native")
+def test_the_layout_of_arguments_changes_no_bit(op: Programs) -> None:
+    whole, program = op.merged(), op.executable()
     plain = [np.array(y) for y in run(program, whole.inputs)]
     for layout, moved in AWAY.items():
         arrays = [moved(x) if x.ndim else x for x in whole.inputs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -269,6 +270,27 @@ def test_a_recurrent_network() -> None:
             return self.out(y[:, -1] + h[0])
 
     assert_compiled_equals_eager(Reader, OPTIMIZERS["Adam"], data=batches(10, (4, 7, 5)))
+
+
+def test_frozen_objects_are_seen() -> None:
+    """``gc.freeze``, as servers call it before they fork, hides objects from the collector."""
+    layer = nn.Linear(2, 1)
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+
+    @cr.compile
+    def step(x: cr.Tensor) -> cr.Tensor:
+        optimizer.zero_grad()
+        loss = (layer(x) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    gc.freeze()
+    try:
+        first, second = (float(step(cr.ones(4, 2))) for _ in range(2))
+    finally:
+        gc.unfreeze()
+    assert second < first
 
 
 def test_a_parameter_used_twice_gets_the_sum_of_its_gradients() -> None:

@@ -276,11 +276,19 @@ def _cells_unchanged() -> Iterator[None]:
 def living_cells() -> list[Value]:
     """Every tensor that exists now.
 
-    Cells are plain slots, so that eager writes cost nothing: nobody is told of a write. The garbage
-    collector's list of all objects finds the cells at some 10 ms a trace. Other threads must not
-    write to tensors meanwhile.
+    Cells are plain slots, so that eager writes cost nothing: nobody is told of a write. An object
+    refers to its class, so the garbage collector finds the cells among all objects, at some 10 ms
+    a trace. It must not pass over any: what ``gc.freeze`` set aside is unfrozen. Other threads must
+    not write to tensors meanwhile.
     """
-    return [x for x in gc.get_objects() if issubclass(type(x), Value)]
+    if gc.get_freeze_count():
+        gc.unfreeze()
+    classes = {Value}
+    added = [Value]
+    while added:
+        added = [sub for cls in added for sub in type.__subclasses__(cls) if sub not in classes]
+        classes.update(added)
+    return [x for x in gc.get_referrers(*classes) if type(x) in classes]
 
 
 _UNSET = object()

@@ -49,7 +49,8 @@ class SignalOfSpectrum(Linear):
     def forward(self, *xs: Any) -> Any:
         y = self.infer(*xs)
         sizes = [y.shape[a] for a in self.axes]
-        found = np.fft.irfftn(xs[0].astype(np.float64), sizes, self.axes, norm="forward")
+        with np.errstate(all="ignore"):  # NumPy's frames are not silent: docs/design/001
+            found = np.fft.irfftn(xs[0].astype(np.float64), sizes, self.axes, norm="forward")
         return (found * self.factor).astype(y.dtype, copy=False)
 
     def transpose(self, ct: Data, x: Data, *constants: Data) -> Data:
@@ -80,7 +81,8 @@ class SpectrumOfSignal(Linear):
 
     def forward(self, *xs: Any) -> Any:
         y = self.infer(*xs)
-        found = np.fft.rfftn(xs[0].astype(np.float64), axes=self.axes).real
+        with np.errstate(all="ignore"):  # NumPy's frames are not silent: docs/design/001
+            found = np.fft.rfftn(xs[0].astype(np.float64), axes=self.axes).real
         frequency = np.arange(self.n // 2 + 1)
         twice = np.where((frequency > 0) & (2 * frequency != self.n), 2.0, 1.0) * self.factor
         wide = twice.reshape(-1, *(1,) * (len(y.shape) - self.axes[-1] - 1))

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import autodiff
 from ..core.apply import apply
 from ..core.op import Op
 from ..core.sampling import Sample
@@ -103,6 +104,23 @@ class Case:
             i: np.zeros(arrays[i].shape, arrays[i].dtype) if g is None else _plain(g)
             for i, g in zip(wrt, found, strict=True)
         }
+
+    def differentiate(
+        self, tensors: Sequence[Tensor]
+    ) -> tuple[list[Tensor], dict[int, Tensor | None]]:
+        """The outputs, and the gradients at `wrt`, None where none arrives; to be traced."""
+        operands = list(tensors)
+        for i in self.wrt:
+            operands[i] = Tensor.wrap(tensors[i].array).requires_grad_()
+        out: Any = apply(self.op, *operands)
+        outs = list(out) if self.op.n_out is not None else [out]
+        if not self.wrt:
+            return outs, {}
+        pairs = [(y, ct) for y, ct in zip(outs, self.cts, strict=True) if ct is not None]
+        cts = [Tensor.wrap(ct.astype(y.dtype)) for y, ct in pairs]
+        wanted = [operands[i] for i in self.wrt]
+        found = autodiff.gradients([y for y, _ in pairs], wanted, cts, allow_unused=True)
+        return outs, dict(zip(self.wrt, found, strict=True))
 
     def push(self, arrays: Sequence[Any], dxs: dict[int, Array]) -> list[Array]:
         """Tangents of the float outputs, by the op's own rule or the engine's transposition."""

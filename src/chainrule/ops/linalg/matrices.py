@@ -56,6 +56,7 @@ _ITERATIVE = (np.linalg.eigh, np.linalg.svd)
 """What may never end for matrices with infinities."""
 
 
+@np.errstate(all="ignore")  # our own frames are silent, NumPy's are not: docs/design/001
 def lapack(function: Callable[..., Any], *xs: Any, **options: Any) -> Any:
     """A function of ``numpy.linalg``, which knows no half precision: that goes by way of single.
 
