@@ -94,6 +94,10 @@ class TracingError(ChainruleError, TypeError):
     """A traced function asked for numbers that exist only when its graph runs."""
 
 
+class FirstCallError(TracingError):
+    """What happens in the first call only, such as taking on shapes, cannot be part of a trace."""
+
+
 class GraphError(ChainruleError, ValueError):
     """A graph that is not well formed: a defect of the compiler pass that made it."""
 

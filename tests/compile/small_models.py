@@ -253,7 +253,7 @@ class Training:
         found = {name: p.array.copy() for name, p in self.model.state_dict().items()}
         for name, p in self.model.named_parameters():
             found[f"gradient of {name}"] = p.grad.array.copy()
-            for slot, cell in self.optimizer.state[p].items():
+            for slot, cell in self.optimizer.state.get(p, {}).items():
                 found[f"{slot} of {name}"] = np.array(cell.array)
         found["generator"] = np.array(cr.default_generator.get_state()[1])
         found["losses"] = np.array(self.losses, self.dtype)

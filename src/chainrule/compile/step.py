@@ -18,7 +18,7 @@ from ..core.apply import warn
 from ..core.graph import Graph
 from ..core.observation import observation
 from ..core.value import Value, configuration, tape
-from ..errors import TracingError
+from ..errors import FirstCallError, TracingError
 from . import executable
 from .executable import Executable, Interpreter
 from .guards import Reasons, names_read, objects_read
@@ -145,7 +145,10 @@ class Compiled(Generic[P, R]):
         self._explain(leaves, structure)
         if self._traces >= MOST_TRACES:
             return self._fn(*args, **kwargs)
-        variant = self._traced(leaves, structure)
+        try:
+            variant = self._traced(leaves, structure)
+        except FirstCallError:  # the next call can be traced
+            return self._fn(*args, **kwargs)
         self._traces += 1
         result = variant(leaves)
         assert result is not MISS, variant.reasons(leaves)
@@ -301,7 +304,8 @@ def compile(fn: F) -> F:
     found by themselves; after a call they hold what the eager step would have left there. A module
     is compiled by compiling its ``forward``, and returned.
 
-    Python code, prints and hooks run only in the trace. A call of another kind is traced too:
+    Python code, prints and hooks run only in the trace. The call in which a lazy layer takes on its
+    shapes runs eagerly, and the next one is traced. A call of another kind is traced too:
     other shapes, dtypes, numbers that are not tensors, train() or eval(); ``why_recompiled()``
     tells. Rates of optimizers may change without that.
 

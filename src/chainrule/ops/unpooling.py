@@ -10,9 +10,21 @@ import numpy as np
 
 from ..core.aval import describe, shape_of
 from ..errors import ArgumentError, ShapeError
-from . import average_pooling, comparison, elementwise, lookup, movement, random, reduce, window
+from . import (
+    arithmetic,
+    average_pooling,
+    comparison,
+    elementwise,
+    lookup,
+    movement,
+    random,
+    reduce,
+    selection,
+    window,
+)
 from . import scattered as scatters
 from .arithmetic import pow as power
+from .movement import cast
 from .window import Sizes
 
 # Powers -------------------------------------------------------------------------------------------
@@ -81,14 +93,15 @@ def _starts(samples: Any, n: int, m: int, kernel: int) -> Any:
 
     Graham 2014, "Fractional max-pooling": the steps are in pseudorandom order.
     """
-    if m == 1:
-        return np.full((*samples.shape, 1), n - kernel)
-    alpha = (n - kernel) / (m - 1)
     steps = np.arange(m)
-    starts = ((steps + samples[..., None]) * alpha).astype(np.int64)
-    starts = starts - (samples[..., None] * alpha).astype(np.int64)
-    starts[..., -1] = n - kernel
-    return starts
+    alpha = (n - kernel) / max(1, m - 1)
+    u = arithmetic.mul(movement.unsqueeze(samples, -1), alpha)
+    starts = _floor(arithmetic.add(u, steps * alpha)) - _floor(u)
+    return selection.where(steps == m - 1, n - kernel, starts)
+
+
+def _floor(x: Any) -> Any:
+    return cast(x, np.dtype(np.int64))
 
 
 def _fractional_max_pool(
@@ -118,19 +131,20 @@ def _fractional_max_pool(
         raise ShapeError("the windows do not fit their input", got=f"{sizes}, {out} of {kernel}")
     if samples is None:
         samples = random.rand((*shape[:2], rank))
-    numbers = np.asarray(getattr(samples, "array", samples), np.float64)[: shape[0]]
+    numbers = cast(samples, np.dtype(np.float64))[: shape[0]]
     place: Any = np.zeros((1,) * (2 + 2 * rank), np.int64)
     for axis, (n, m, k) in enumerate(zip(sizes, out, kernel, strict=True)):
         # of images the first number is for the last axis, of volumes for the first, as in PyTorch
         starts = _starts(numbers[..., 1 - axis if rank == 2 else axis], n, m, k)
-        at = starts[..., None] + np.arange(k)
+        at = arithmetic.add(movement.unsqueeze(starts, -1), np.arange(k))
         wide = [*shape[:2], *(1,) * (2 * rank)]
         wide[2 + axis], wide[2 + rank + axis] = m, k
-        place = place * n + at.reshape(wide)
-    place = place.reshape(*shape[:2], math.prod(out), math.prod(kernel))
+        place = arithmetic.add(arithmetic.mul(place, n), movement.reshape(at, tuple(wide)))
+    windows = (*shape[:2], math.prod(out), math.prod(kernel))
+    place = movement.reshape(place, windows)
     flat = movement.reshape(input, (*shape[:2], math.prod(sizes)))
-    wide_index = place.reshape(*shape[:2], math.prod(place.shape[2:]))
-    taken = movement.reshape(lookup.gather(flat, 2, wide_index), place.shape)
+    wide_index = movement.reshape(place, (*shape[:2], math.prod(windows[2:])))
+    taken = movement.reshape(lookup.gather(flat, 2, wide_index), windows)
     values, winners = reduce.max(taken, -1)
     lead = shape[1:2] if single else shape[:2]
     values = movement.reshape(values, (*lead, *out))

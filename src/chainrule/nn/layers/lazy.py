@@ -12,8 +12,8 @@ from inspect import signature
 from typing import Any, ClassVar
 
 from ...core.aval import describe
-from ...core.value import recording
-from ...errors import ShapeError
+from ...core.value import is_traced, recording
+from ...errors import FirstCallError, ShapeError
 from ..module import Module
 from ..parameter import (
     UninitializedBuffer,
@@ -108,8 +108,18 @@ class Lazy(Module):
         self._adopt(model)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Take on shapes from the input, become ``cls_to_become``, and run that."""
-        self.initialize_parameters(args[0] if args else kwargs["input"])
+        """Take on shapes from the input, become ``cls_to_become``, and run that.
+
+        Raises FirstCallError in a trace: initial values must not be drawn in each run of a graph.
+        """
+        given = args[0] if args else kwargs["input"]
+        if is_traced(getattr(given, "array", given)):
+            raise FirstCallError(
+                f"{type(self).__name__} takes on its shapes in its first call, which is not traced",
+                got=describe(given),
+                hint="call the network once before",
+            )
+        self.initialize_parameters(given)
         del self._arguments
         if self._hooks is not None:
             hooks = self._hooks.loading

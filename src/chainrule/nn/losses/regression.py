@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ... import ops
 from ...core.aval import describe
 from ...core.value import Value, recording
@@ -145,7 +147,7 @@ def gaussian_nll_loss(
             got=f"input: {describe(input)}   var: {describe(var)}",
         )
     data = var.array if isinstance(var, Value) else var
-    if hasattr(data, "min") and data.size and data.min() < 0:
+    if isinstance(data, np.ndarray) and data.size and data.min() < 0:
         raise ArgumentError("a variance is not negative", got=f"{data.min():.4g}")
     with recording(False):
         lift = ops.maximum(var, eps) - var
