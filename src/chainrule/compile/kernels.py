@@ -128,6 +128,28 @@ class Operand(NamedTuple):
     offset: int = 0
 
 
+class Frame(NamedTuple):
+    """Where a coordinate of `left` lies outside of what is stored, `left` is zero.
+
+    The coordinate is ``offset + Σ rows · row + Σ depth · step``; `size` are stored. Steps of depth
+    that only multiply zeros may be left out.
+    """
+
+    rows: Sizes
+    depth: Sizes
+    offset: int
+    size: int
+
+    def share(self, rows: Sizes, depth: Sizes) -> float:
+        """How much of the products of two boxes lies inside."""
+        factors = (*self.rows, *self.depth)
+        moving = [(f, n) for f, n in zip(factors, (*rows, *depth), strict=True) if f]
+        places = [self.offset]
+        for factor, n in moving:
+            places = [at + factor * i for at in places for i in range(n)]
+        return sum(0 <= at < self.size for at in places) / max(1, len(places))
+
+
 class Contraction(NamedTuple):
     """out[b, r, c] = epilogue(Σ_d left[b, r, d] · right[b, d, c]), all in `dtype`.
 
@@ -136,7 +158,8 @@ class Contraction(NamedTuple):
     products, convolutions and their gradients are all of this form: a convolution's rows are
     (image, y, x), its depth (ky, kx, channel), and `left` has the image's strides for both.
 
-    Loads and stores of the epilogue have strides along (*batch, *rows, columns).
+    Loads and stores of the epilogue have strides along (*batch, *rows, columns). `frame` says which
+    steps of the first loop of depth are in the padding of a window.
     """
 
     dtype: DType
@@ -148,11 +171,15 @@ class Contraction(NamedTuple):
     right: Operand
     stores: tuple[Store, ...]
     slots: int
+    frame: Frame | None = None
 
     @property
     def products(self) -> int:
         """How many multiplications (and additions) it takes."""
-        return math.prod(self.batch) * math.prod(self.rows) * self.columns * math.prod(self.depth)
+        count = math.prod(self.batch) * math.prod(self.rows) * self.columns * math.prod(self.depth)
+        return (
+            count if self.frame is None else round(count * self.frame.share(self.rows, self.depth))
+        )
 
 
 class Scan(NamedTuple):

@@ -22,6 +22,7 @@ from chainrule.compile.kernels import (
     Const,
     Contraction,
     Expr,
+    Frame,
     Load,
     Operand,
     Store,
@@ -279,6 +280,49 @@ def test_the_input_gradient_of_a_convolution_walks_backwards(machine: Target) ->
     store = Store(Access(2, F32, strides_of((n, size, size, ci))), Total(F32))
     kernel = Contraction(F32, (), (n, size, size), ci, (k, k, co), left, right, (store,), 3)
     check(Case(kernel, 3), machine)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("k", "stride", "dilation", "pad"),
+    [(3, 1, 1, 1), (3, 1, 1, 2), (5, 2, 1, 2), (3, 1, 3, 3), (2, 3, 2, 5), (4, 1, 1, 9)],
+)
+def test_steps_in_the_padding_are_left_out(
+    k: int, stride: int, dilation: int, pad: int, backwards: bool, machine: Target
+) -> None:
+    """Padding above and below the images may be NaN: it is never read, and no bit is missing."""
+    n, size, co, ci = 2, 12, 32, 16
+    high = (size + 2 * pad - dilation * (k - 1) - 1) // stride + 1
+    wide = size + dilation * (k - 1)
+    step = dilation * wide * ci
+    left = Operand(0, (), ((size + 2 * pad) * wide * ci, stride * wide * ci, ci), (step, ci, 1))
+    frame = Frame((0, stride, 0), (dilation, 0, 0), -pad, size)
+    if backwards:
+        left = left._replace(depth=(-step, ci, 1), offset=(k - 1) * step)
+        frame = frame._replace(depth=(-dilation, 0, 0), offset=dilation * (k - 1) - pad)
+    right = Operand(1, (), (1,), (k * ci * co, ci * co, co))
+    sizes = (n, high, size, co)
+    store = Store(Access(2, F32, strides_of(sizes)), Total(F32))
+    whole = Contraction(F32, (), sizes[:3], co, (k, k, ci), left, right, (store,), 3)
+    framed = whole._replace(frame=frame)
+    assert framed.products < whole.products
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(n, size + 2 * pad, wide, ci)).astype(np.float32)
+    weights = rng.normal(size=k * k * ci * co).astype(np.float32)
+    found = []
+    for kernel, around in ((whole, 0.0), (framed, np.nan)):
+        images[:, :pad] = images[:, size + pad :] = around
+        out = np.full(sizes, 7.0, np.float32)
+        compiled = Compiled(contraction(kernel, machine), machine)
+        compiled.bind([images.ravel(), weights, out])(0, compiled.tiles)
+        found.append(out)
+    np.testing.assert_array_equal(found[1], found[0])
+    inside = [at for at in range(high * k) if 0 <= _coordinate(frame, *divmod(at, k)) < size]
+    assert framed.products == whole.products * len(inside) // (high * k)
+
+
+def _coordinate(frame: Frame, row: int, step: int) -> int:
+    return frame.offset + frame.rows[1] * row + frame.depth[0] * step
 
 
 @pytest.mark.parametrize("dtype", [F32, F64])

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.aval import DType
 from .lanes import Lanes, where
-from .text import memory_type
+from .text import constant, memory_type, vector
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -49,6 +49,9 @@ def _to_float(x: Lanes, source: DType, dtype: DType) -> Lanes:
     element = register_type(dtype)
     if source.kind == "f":
         return x.to("fpext" if dtype.itemsize > source.itemsize else "fptrunc", element)
+    if source.kind == "b":
+        one, zero = (x.new(constant(n, vector(element, x.val.lanes))) for n in (1.0, 0.0))
+        return where(x, one, zero)
     return x.to("sitofp" if source.kind == "i" else "uitofp", element)
 
 

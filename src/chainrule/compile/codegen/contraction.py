@@ -18,7 +18,8 @@ from ...runtime.target import Target
 from ..kernels import Access, Contraction, Operand, Sizes
 from .epilogue import Epilogue, weight
 from .forms import simplify
-from .micro import Dim, MicroKernel, Place, opaque
+from .framing import inside
+from .micro import STRAIGHT, Dim, MicroKernel, Place, opaque
 from .text import Function, Val, constant, memory_type, vector
 from .tiling import Section, choose
 
@@ -282,6 +283,14 @@ class _Writer:
         start = f.offset(u.left, self.element, self._dot(tile.place, kernel.left.free))
         rows = self._box(s, tile.size, kernel.left.free)
         self._fetch(s, dims, rows, tile.size, start)
+        if not s.late:
+            self._fetch_operands(s, u, tile, len(rows))
+        right = u.right
+        if self._is_framed(s, dims, len(rows)):
+            first, count = inside(f, kernel, s.axis, tile.size, tile.place, dims[0].most)
+            start = f.offset(start, self.element, f.scale(first, dims[0].left))
+            right = f.offset(right, self.element, f.scale(first, dims[0].right))
+            dims = [dims[0]._replace(size=count), *dims[1:]]
         types = [vector(self.element, v.lanes) for _ in rows for v in s.vectors]
         sums = [constant(0.0, type_) for type_ in types]
         spots = self._spots(s, tile.sums, len(rows)) if s.late else []
@@ -289,11 +298,18 @@ class _Writer:
             sums = [f.load(p, t, self.align) for p, t in zip(spots, types, strict=True)]
         micro = MicroKernel(f, self.target, kernel.dtype, rows, s.vectors)
         # Else LLVM keeps an address for each row, for all loops around, and runs out of registers.
-        sums = micro.add(dims, Place(opaque(f, start), opaque(f, u.right)), sums)
+        sums = micro.add(dims, Place(opaque(f, start), opaque(f, right)), sums)
         if not s.late:
             self._epilogue(s, u, tile.place, tile.size, sums)
         for value, pointer in zip(sums, spots, strict=False):
             f.store(value, pointer, self.align)
+
+    def _is_framed(self, s: Section, dims: Sequence[Dim], rows: int) -> bool:
+        """Whether it pays to leave out the steps of depth whose rows are all in the padding."""
+        frame, depth = self.kernel.frame, self.kernel.depth
+        if frame is None or s.split or s.step < depth[0] or not any(frame.rows[: s.axis + 1]):
+            return False
+        return rows * len(s.vectors) * math.prod(d.most for d in dims[1:]) > STRAIGHT
 
     def _spots(self, s: Section, first: Val, rows: int) -> list[Val]:
         """Where the sums of rows wait, from row number `first` of the unit."""
@@ -332,10 +348,39 @@ class _Writer:
             begin = f.offset(start, self.element, step + ahead + low)
 
             def one(i: Val, begin: Val = begin) -> None:
-                hint = [Val("i32 immarg", n) for n in ("0", "3", "1")]
-                f.call("llvm.prefetch.p0", [f.offset(begin, "i8", i), *hint], "void")
+                self._prefetch(f.offset(begin, "i8", i))
 
             f.loop(0, lines * LINE, LINE, one, hint="fetch")
+
+    def _fetch_operands(self, s: Section, u: _Unit, tile: _Tile, rows: int) -> None:
+        """Fetch what the epilogue of a tile loads, while its sums are made.
+
+        That lies in short runs, which the processor does not see coming, and often was written long
+        ago: in the gradient of a convolution, the activations that say where a ReLU was open.
+        """
+        f, kernel, before = self.f, self.kernel, len(self.kernel.batch)
+        stored = {store.access for store in kernel.stores}
+        for a in self.epilogue.accesses:
+            strides, item = a.strides[before:-1], a.dtype.itemsize
+            starts = self._box(s, tile.size, strides)
+            ends = (
+                [v.offset + i for v in s.vectors for i in (0, v.active - 1)]
+                if a.strides[-1]
+                else [0]
+            )
+            lines = sorted({(start + end) * item // LINE for start in starts for end in ends})
+            most = min(FETCHES, rows * math.prod(kernel.depth) // 16)
+            if a in stored or not any(strides) or len(lines) > most:
+                continue
+            at = f.add(u.starts[a], self._dot(tile.place, strides))
+            base = f.offset(self.pointers[a.slot], memory_type(a.dtype), at)
+            for line in lines:
+                self._prefetch(f.offset(base, "i8", line * LINE))
+
+    def _prefetch(self, pointer: Val) -> None:
+        """Have a cache line come to the first level, to be read."""
+        hint = [Val("i32 immarg", n) for n in ("0", "3", "1")]
+        self.f.call("llvm.prefetch.p0", [pointer, *hint], "void")
 
     # Epilogue -------------------------------------------------------------------------------------
 

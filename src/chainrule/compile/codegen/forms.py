@@ -46,13 +46,21 @@ def simplify(kernel: Contraction) -> Contraction:
         kernel.batch[:cut],
         [left.batch[:cut], right.batch[:cut], *(a.strides[:cut] for a in found)],
     )
-    rows, (rows_left, *rows_others) = _merge(
+    frame = kernel.frame
+    moving = (0,) * (len(kernel.batch) - cut) + (frame.rows if frame else (0,) * len(kernel.rows))
+    rows, (rows_left, rows_frame, *rows_others) = _merge(
         kernel.batch[cut:] + kernel.rows,
-        [left.batch[cut:] + left.free, *(a.strides[cut:-1] for a in found)],
+        [left.batch[cut:] + left.free, moving, *(a.strides[cut:-1] for a in found)],
     )
-    depth, (depth_left, depth_right) = _merge(kernel.depth, [left.depth, right.depth])
+    depth, (depth_left, depth_right, depth_frame) = _merge(
+        kernel.depth,
+        [left.depth, right.depth, frame.depth if frame else (0,) * len(kernel.depth)],
+    )
     if not rows:
         rows, rows_left, rows_others = (1,), (0,), [(0,) for _ in found]
+    if frame:
+        steps = any(rows_frame) and any(depth_frame[:1])  # else that loop has one turn
+        frame = frame._replace(rows=rows_frame, depth=depth_frame) if steps else None
     places = zip(found, batch_others, rows_others, strict=True)
     return _moved(
         kernel._replace(
@@ -61,6 +69,7 @@ def simplify(kernel: Contraction) -> Contraction:
             depth=depth,
             left=left._replace(batch=batch_left, free=rows_left, depth=depth_left),
             right=right._replace(batch=batch_right, free=(1,), depth=depth_right),
+            frame=frame,
         ),
         {a: a._replace(strides=(*b, *r, a.strides[-1])) for a, b, r in places},
     )
@@ -119,6 +128,6 @@ def _turned(kernel: Contraction) -> Contraction:
         for a in found
     }
     turned = kernel._replace(
-        batch=kernel.batch + others, rows=(), columns=size, left=vector, right=matrix
+        batch=kernel.batch + others, rows=(), columns=size, left=vector, right=matrix, frame=None
     )
     return _moved(turned, places)

@@ -343,8 +343,21 @@ def _contraction(layout: Layout, group: Group, product: Product, needed: set[int
         _operand(b, right, right_offset, batch, [], depth),
         tuple(stores),
         len(slots.buffers),
+        _frame(layout.buffers[plan.left.number], plan.left_place, rows, depth),
     )
     return _step(kernel, slots, _label(group))
+
+
+def _frame(
+    buffer: Buffer, place: Place, rows: Sequence[int], depth: Sequence[int]
+) -> kernels.Frame | None:
+    """The padding that the first loop of depth goes into, if it does and no loop of batches too."""
+    for n, margin, (offset, factors) in zip(buffer.shape, buffer.margins, place, strict=True):
+        moving = {d for d, factor in enumerate(factors) if factor}
+        if any(margin) and depth and depth[0] in moving and moving <= {*rows, depth[0]}:
+            along = [tuple(factors[d] for d in dims) for dims in (rows, depth)]
+            return kernels.Frame(along[0], along[1], offset, n)
+    return None
 
 
 def _of(place: Place, unit: Place) -> Place:
