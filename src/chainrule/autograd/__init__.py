@@ -10,10 +10,11 @@ from ..autodiff.gradients import Tensors
 from ..grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..tensor import Tensor
 from . import forward_ad, functional
+from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 
 __all__ = [
-    "Function", "backward", "enable_grad", "forward_ad", "functional", "grad", "is_grad_enabled",
-    "no_grad", "set_grad_enabled",
+    "Function", "backward", "detect_anomaly", "enable_grad", "forward_ad", "functional", "grad",
+    "is_anomaly_enabled", "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
 

@@ -43,6 +43,17 @@ class Observer:
         """A loader begins an epoch."""
 
 
+def hook_once(node: Node, hook: Callable[[Any], Any]) -> None:
+    """Call `hook` with the cotangent of `node` in the pass that begins, in no later one."""
+
+    def call(ct: Any) -> Any:
+        assert node.hooks is not None
+        node.hooks.remove(call)
+        return hook(ct)
+
+    node.hooks = [*(node.hooks or []), call]
+
+
 class Observation:
     """Who observes."""
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from ...core.observation import Observer
+from ...core.observation import Observer, hook_once
 from ...core.op import Op
 from ...core.value import Node, tape
 from .flow import Flow, Record, described
@@ -76,7 +76,7 @@ class Search(Observer):
                     users.setdefault(parent, []).append(node)
         for node in order:
             if node.shape is not None:
-                node.hooks = [*(node.hooks or []), self._checker(node, users)]
+                hook_once(node, self._checker(node, users))
 
     def _checker(self, node: Node, users: dict[Node, list[Node]]) -> Callable[[Any], None]:
         def check(ct: Any) -> None:

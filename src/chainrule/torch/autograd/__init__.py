@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ContextDecorator
 from typing import Any
 
 from ...autodiff.custom import Context as FunctionCtx
@@ -43,22 +42,6 @@ def grad(
         is_grads_batched,
         materialize_grads,
     )
-
-
-class set_detect_anomaly(ContextDecorator):  # noqa: N801  PyTorch's name
-    """Accepted: errors always name the line of the forward pass, and values cannot be corrupted."""
-
-    def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
-        self.mode = mode
-
-    def __enter__(self) -> None:
-        """Nothing is to be done."""
-
-    def __exit__(self, *exc: object) -> None:
-        """Nothing is to be undone."""
-
-
-detect_anomaly = set_detect_anomaly
 
 
 def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
