@@ -131,8 +131,8 @@ class Operand(NamedTuple):
 class Frame(NamedTuple):
     """Where a coordinate of `left` lies outside of what is stored, `left` is zero.
 
-    The coordinate is ``offset + Σ rows · row + Σ depth · step``; `size` are stored. Steps of depth
-    that only multiply zeros may be left out.
+    The coordinate is ``offset + Σ rows · row + Σ depth · step``, `size` are stored. One loop of
+    depth moves it: its steps that only multiply zeros may be left out.
     """
 
     rows: Sizes
@@ -159,7 +159,7 @@ class Contraction(NamedTuple):
     (image, y, x), its depth (ky, kx, channel), and `left` has the image's strides for both.
 
     Loads and stores of the epilogue have strides along (*batch, *rows, columns). `frame` says which
-    steps of the first loop of depth are in the padding of a window.
+    steps of depth are in the padding of a window.
     """
 
     dtype: DType

@@ -321,6 +321,33 @@ def test_steps_in_the_padding_are_left_out(
     assert framed.products == whole.products * len(inside) // (high * k)
 
 
+@pytest.mark.parametrize(("k", "stride", "pad"), [(3, 1, 1), (5, 2, 2), (3, 1, 6)])
+def test_lines_in_the_padding_add_nothing_to_a_weight(
+    k: int, stride: int, pad: int, machine: Target
+) -> None:
+    n, size, co, ci = 3, 40, 32, 8
+    high = (size + 2 * pad - k) // stride + 1
+    wide, line = high + k - 1, (high + k - 1) * ci
+    tall = size + 2 * pad
+    left = Operand(0, (), (line, ci, 1), (tall * line, stride * line, ci))
+    right = Operand(1, (), (1,), (high * high * co, high * co, co))
+    store = Store(Access(2, F32, strides_of((k, k, ci, co))), Total(F32))
+    kernel = Contraction(
+        F32, (), (k, k, ci), co, (n, high, high), left, right, (store,), 3,
+        Frame((1, 0, 0), (0, stride, 0), -pad, size),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    images = rng.integers(-4, 5, (n, tall, wide, ci)).astype(np.float32)
+    slopes = rng.integers(-4, 5, n * high * high * co).astype(np.float32)
+    images[:, :pad] = images[:, size + pad :] = 0
+    (want,) = expected(kernel, [images.ravel(), slopes, np.empty(0, np.float32)])
+    images[:, :pad] = images[:, size + pad :] = np.nan
+    out = np.full(want.shape, 7.0, np.float32)
+    compiled = Compiled(contraction(kernel, machine), machine)
+    compiled.bind([images.ravel(), slopes, out])(0, compiled.tiles)
+    np.testing.assert_array_equal(out, want)
+
+
 def _coordinate(frame: Frame, row: int, step: int) -> int:
     return frame.offset + frame.rows[1] * row + frame.depth[0] * step
 

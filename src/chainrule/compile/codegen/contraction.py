@@ -286,11 +286,12 @@ class _Writer:
         if not s.late:
             self._fetch_operands(s, u, tile, len(rows))
         right = u.right
-        if self._is_framed(s, dims, len(rows)):
-            first, count = inside(f, kernel, s.axis, tile.size, tile.place, dims[0].most)
-            start = f.offset(start, self.element, f.scale(first, dims[0].left))
-            right = f.offset(right, self.element, f.scale(first, dims[0].right))
-            dims = [dims[0]._replace(size=count), *dims[1:]]
+        d = self._framed(s, dims, len(rows))
+        if d is not None:
+            first, count = inside(f, kernel, s.axis, tile.size, tile.place, dims[d].most)
+            start = f.offset(start, self.element, f.scale(first, dims[d].left))
+            right = f.offset(right, self.element, f.scale(first, dims[d].right))
+            dims = [*dims[:d], dims[d]._replace(size=count), *dims[d + 1 :]]
         types = [vector(self.element, v.lanes) for _ in rows for v in s.vectors]
         sums = [constant(0.0, type_) for type_ in types]
         spots = self._spots(s, tile.sums, len(rows)) if s.late else []
@@ -304,12 +305,16 @@ class _Writer:
         for value, pointer in zip(sums, spots, strict=False):
             f.store(value, pointer, self.align)
 
-    def _is_framed(self, s: Section, dims: Sequence[Dim], rows: int) -> bool:
-        """Whether it pays to leave out the steps of depth whose rows are all in the padding."""
+    def _framed(self, s: Section, dims: Sequence[Dim], rows: int) -> int | None:
+        """The loop of `dims` whose steps in the padding are left out, if that pays."""
         frame, depth = self.kernel.frame, self.kernel.depth
-        if frame is None or s.split or s.step < depth[0] or not any(frame.rows[: s.axis + 1]):
-            return False
-        return rows * len(s.vectors) * math.prod(d.most for d in dims[1:]) > STRAIGHT
+        if frame is None or not any(frame.rows[: s.axis + 1]):
+            return None
+        d = next(i for i, factor in enumerate(frame.depth) if factor) - s.split
+        if d < 0 or (d == 0 and s.step < depth[s.split]):
+            return None
+        each = rows * len(s.vectors) * math.prod(dim.most for dim in dims[d + 1 :])
+        return d if each > STRAIGHT else None
 
     def _spots(self, s: Section, first: Val, rows: int) -> list[Val]:
         """Where the sums of rows wait, from row number `first` of the unit."""

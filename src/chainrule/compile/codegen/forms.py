@@ -59,7 +59,7 @@ def simplify(kernel: Contraction) -> Contraction:
     if not rows:
         rows, rows_left, rows_others = (1,), (0,), [(0,) for _ in found]
     if frame:
-        steps = any(rows_frame) and any(depth_frame[:1])  # else that loop has one turn
+        steps = any(rows_frame) and any(depth_frame)  # else that loop has one turn
         frame = frame._replace(rows=rows_frame, depth=depth_frame) if steps else None
     places = zip(found, batch_others, rows_others, strict=True)
     return _moved(

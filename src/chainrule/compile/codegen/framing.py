@@ -23,7 +23,7 @@ def inside(
     for n, factor in zip((size, *kernel.rows[axis + 1 :]), frame.rows[axis:], strict=True):
         low = f.add(low, min(0, factor * (n - 1)))
         high = f.add(high, max(0, factor * (n - 1)))
-    step = frame.depth[0]
+    step = sum(frame.depth)  # one is not zero
     if step > 0:  # from before the frame to behind it, or the other way
         before, behind = _less(f, 0, high), _less(f, frame.size - 1, low)
     else:

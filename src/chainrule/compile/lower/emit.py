@@ -351,10 +351,11 @@ def _contraction(layout: Layout, group: Group, product: Product, needed: set[int
 def _frame(
     buffer: Buffer, place: Place, rows: Sequence[int], depth: Sequence[int]
 ) -> kernels.Frame | None:
-    """The padding that the first loop of depth goes into, if it does and no loop of batches too."""
+    """The padding that loops of rows and one of depth go into, no others: the outermost such."""
     for n, margin, (offset, factors) in zip(buffer.shape, buffer.margins, place, strict=True):
         moving = {d for d, factor in enumerate(factors) if factor}
-        if any(margin) and depth and depth[0] in moving and moving <= {*rows, depth[0]}:
+        steps = [d for d in depth if d in moving]
+        if any(margin) and len(steps) == 1 and moving <= {*rows, *steps}:
             along = [tuple(factors[d] for d in dims) for dims in (rows, depth)]
             return kernels.Frame(along[0], along[1], offset, n)
     return None
