@@ -321,11 +321,11 @@ def test_steps_in_the_padding_are_left_out(
     assert framed.products == whole.products * len(inside) // (high * k)
 
 
-@pytest.mark.parametrize(("k", "stride", "pad"), [(3, 1, 1), (5, 2, 2), (3, 1, 6)])
+@pytest.mark.parametrize(("k", "stride", "pad"), [(3, 1, 1), (5, 2, 2), (3, 1, 3)])
 def test_lines_in_the_padding_add_nothing_to_a_weight(
     k: int, stride: int, pad: int, machine: Target
 ) -> None:
-    n, size, co, ci = 3, 40, 32, 8
+    n, size, co, ci = 2, 28, 32, 8
     high = (size + 2 * pad - k) // stride + 1
     wide, line = high + k - 1, (high + k - 1) * ci
     tall = size + 2 * pad
