@@ -40,6 +40,33 @@ class TruncatedGraph(Rule):
                 logs[0].name,
                 cure=(lambda: cures.Uncut()) if how in ("detach()", "no_grad()") else None,
             )  # fmt: skip
+        if not by_cut:
+            yield from self._severed(case)
+
+    def _severed(self, case: Case) -> Iterator[Finding]:
+        """A state that is cut off at every step of a recurrence, in a program that learns little.
+
+        That it could have been followed is shown by a trial, unless nothing at all is learnt.
+        """
+        if not case.is_plain or case.learns(0):
+            return
+        for found in case.evidence.severed.values():
+            yield Finding(
+                self.code,
+                "error",
+                f"the state of a recurrence is cut off from the graph at each of its "
+                f"{found.links} steps at {found.place}: the loss cannot reach what came before "
+                "the last one",
+                "the product over the steps of time is broken off after one factor",
+                "pass the state on as it is; detach it only between two calls of backward()",
+                {"parameter": found.name, "links": found.links, "samples": found.count,
+                 **losses_of(case, 0)},
+                found.place,
+                found.name,
+                doubtful=not case.skill(0) < 0.1,
+                cure=lambda: cures.Uncut(),
+            )  # fmt: skip
+            return
 
 
 class NoGradient(Rule):

@@ -58,6 +58,7 @@ class DeadRelu(Rule):
             }),
             log.place,
             log.place.path,
+            unless_tried="note" if dead < 0.9 else None,
             cure=lambda: [cures.Leaky(), cures.Revive(), cures.Rate(0.1)],
         )  # fmt: skip
 
@@ -95,7 +96,7 @@ class Saturated(Rule):
             }),
             log.place,
             log.place.path,
-            doubtful=any(case.learns(i) for i in case.optimizers),
+            doubtful=any(case.learns(i) or math.isnan(case.skill(i)) for i in case.optimizers),
             cure=lambda: [cures.Standardise(), cures.Revive(),
                           cures.Rectify(case.hidden_squashing())],
         )  # fmt: skip
