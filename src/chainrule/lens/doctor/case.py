@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -102,6 +103,17 @@ class Case:
         middle = float(np.median(ratios))
         apart = float(np.median(np.abs(np.asarray(ratios) - middle)))
         return middle if apart < 0.1 * middle else math.nan
+
+    def is_surprised(self, optimizer: int) -> bool:
+        """Whether a batch of the last quarter had half the loss of a constant output, or more."""
+        series, reference = self.evidence.series(optimizer), self.constant_loss(optimizer)
+        return not max(series[3 * len(series) // 4 :], default=math.nan) < 0.5 * reference
+
+    @cached_property
+    def is_game(self) -> bool:
+        """Whether optimizers take turns, as those of two networks against each other do."""
+        turns = sum(a.optimizer != b.optimizer for a, b in pairwise(self.evidence.updates))
+        return turns > len(self.evidence.optimizers)
 
     def learns(self, optimizer: int) -> bool:
         """Whether the loss has clearly fallen, far below what a constant output would reach."""

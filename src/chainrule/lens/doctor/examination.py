@@ -283,8 +283,8 @@ class Examination:
         """Outputs and targets with as many elements each, and a result with more than both.
 
         Outside a loss function, pairs may be what is wanted, as in distances between two sets:
-        then axes were put in, into both operands or into one of two outputs. A parameter is no
-        output.
+        then both have as many axes, or axes were put in, into both operands or into one of two
+        outputs. A parameter is no output.
         """
         if len(record.inputs) != 2 or record.op.name not in ("sub", "mul", "add", "div", "where"):
             return
@@ -299,7 +299,7 @@ class Examination:
         computed = [id(x) in flow.maker and want and not is_parameter(flow, x)
                     for x, want in zip((a, b), record.wants, strict=True)]  # fmt: skip
         widened = [is_widened(flow, x) for x in (a, b)]
-        wanted = all(widened) or (all(computed) and any(widened))
+        wanted = a.ndim == b.ndim or all(widened) or (all(computed) and any(widened))
         if not any(computed) or (wanted and record.call is None):
             return
         key = record.key

@@ -65,7 +65,7 @@ def examine(
     evidence = recorder.evidence
     _locate(evidence, program, trials)
     case = Case(evidence, failure)
-    found = [f for rule in RULES for f in rule.findings(case)]
+    found, unjudged = _found(case)
     found += _of_failure(failure, evidence, found)
     count = len(evidence.updates)
     runner = Trials(program, count)
@@ -73,6 +73,7 @@ def examine(
     ranked = _ranked(_tempered(case, _explained(kept)))
     report = Report(ranked, evidence.samples, count, case_losses(evidence))
     report.failure = None if failure is None else _told(failure)
+    report.notes += unjudged
     if count < ENOUGH and evidence.backwards:
         report.notes.append(
             f"not enough evidence to judge training: {count} of at least {ENOUGH} steps"
@@ -80,6 +81,18 @@ def examine(
     if seconds > 60:
         report.notes.append(f"the program took {seconds:.0f} s; --steps N ends it sooner")
     return report
+
+
+def _found(case: Case) -> tuple[list[Finding], list[str]]:
+    """What the rules find, and notes on those that fail: one does not take the rest with it."""
+    found: list[Finding] = []
+    notes = []
+    for rule in RULES:
+        try:
+            found += rule.findings(case)
+        except Exception as failure:  # noqa: BLE001  it is reported
+            notes.append(f"{rule.code} could not be judged: {_told(failure)}")
+    return found, notes
 
 
 def _locate(evidence: Evidence, program: Program, trials: bool) -> None:

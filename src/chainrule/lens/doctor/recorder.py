@@ -23,6 +23,8 @@ MOODY = frozenset({
     "Dropout2d", "Dropout3d",
 })  # fmt: skip
 """Classes of modules that do something else in evaluation."""
+DROPPING = frozenset({"GRU", "LSTM", "MultiheadAttention", "RNN"})
+"""Those that do if they are given a share of numbers to drop."""
 FULL = 12
 """So many steps at the start are sampled without a gap; later ones ever more sparsely."""
 _MOST_NORMS = 4000
@@ -96,7 +98,7 @@ class Recorder(Observer):
         site, _ = here()
         moody = [
             f"{type(m).__name__}" for m in module.modules()
-            if type(m).__name__ in MOODY and getattr(m, "p", 1.0) != 0
+            if is_moody(m)
         ]  # fmt: skip
         call = Call(
             type(module).__name__, site.place(scope), module.training, False, moody,
@@ -341,6 +343,14 @@ class Recorder(Observer):
             )
 
 
+def is_moody(module: Any) -> bool:
+    """Whether a module itself does something else in evaluation."""
+    kind = type(module).__name__
+    if kind in MOODY:
+        return bool(getattr(module, "p", 1.0) != 0)
+    return kind in DROPPING and bool(getattr(module, "dropout", 0.0))
+
+
 def _asleep(module: Any) -> list[tuple[str, frozenset[int]]]:
     """The modules in evaluation mode that depend on it, and whose parameters they work for.
 
@@ -350,7 +360,7 @@ def _asleep(module: Any) -> list[tuple[str, frozenset[int]]]:
         (type(child).__name__,
          frozenset(map(id, list(child.parameters()) or list(owner.parameters()))))
         for owner in module.modules() for child in owner._modules.values()
-        if type(child).__name__ in MOODY and not child.training and getattr(child, "p", 1.0) != 0
+        if is_moody(child) and not child.training
     ]  # fmt: skip
 
 

@@ -70,7 +70,7 @@ class ModeMixup(Rule):
         ]  # fmt: skip
         draws = Counter((c.was_update, c.given) for c in awake)
         awake = [c for c in awake if draws[c.was_update, c.given] < self.draws]
-        if awake and steps >= 2:
+        if awake and steps >= 2 and not case.is_game:  # a generator's samples are no judgement
             yield self._judging_awake(awake, case)
 
     def _matters(self, case: Case, call: Call) -> bool:

@@ -161,6 +161,7 @@ class LossMismatch(Rule):
     def _of_range(self, calls: Sequence[LossCall]) -> Finding | None:
         """Targets that the outputs cannot reach."""
         call = calls[0]
+        calls = [c for c in calls if c.feeds == call.feeds]
         target = np.concatenate([np.asarray(c.target, np.float64).ravel() for c in calls])
         if not target.size or not np.isfinite(target).all():
             return None
