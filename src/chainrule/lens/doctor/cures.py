@@ -20,7 +20,7 @@ from ...core.op import Op
 from ...core.value import Node, Value, recording, tape
 from ...tensor import DataHandle, Tensor
 from .places import here
-from .reading import LAYERS
+from .reading import LAYERS, all_but_features
 from .recorder import Enough
 
 
@@ -308,11 +308,13 @@ class Standardise(Trial):
         key = (site.code, site.instruction, op.name, tape.scope and tape.scope.path())
         if self._site is None:
             self._site = key
-            axes = (0,) if array.ndim == 2 else (0, *range(2, array.ndim))
+            axes = all_but_features(op, array.ndim)
             self._mean = array.mean(axis=axes, keepdims=True)
             std = array.std(axis=axes, keepdims=True)
             self._std = np.where(std > 0, std, 1).astype(array.dtype)
-        if key != self._site or array.shape[1] != self._mean.shape[1]:
+        if key != self._site or array.ndim != self._mean.ndim or any(
+            n not in (1, m) for n, m in zip(self._mean.shape, array.shape, strict=True)
+        ):  # fmt: skip
             return None
         return apply(op, Tensor.wrap((array - self._mean) / self._std), *operands[1:])
 

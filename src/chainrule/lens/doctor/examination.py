@@ -27,6 +27,7 @@ from .reading import (
     MOVEMENT,
     Leaves,
     activation_kind,
+    all_but_features,
     cut_of,
     from_convolution,
     head_of,
@@ -187,8 +188,7 @@ class Examination:
         known.rms.append(_rms(x))
         known.mean.append(float(np.abs(x.mean())))
         known.rows += len(x)
-        axes = (0, *range(2, x.ndim)) if x.ndim > 2 else (0,)
-        spread = x.std(axis=axes)
+        spread = x.std(axis=all_but_features(record.op, x.ndim))
         spread = spread[spread > 0]
         known.spread.append(float(spread.max() / spread.min()) if spread.size else 1.0)
 

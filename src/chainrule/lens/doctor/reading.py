@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.op import Op
 from ...core.value import Node
 from .flow import Flow, Record
 from .places import Place
@@ -43,6 +44,12 @@ def cut_of(users: dict[int, list[Record]], start: list[Record]) -> tuple[Place, 
                     return user.place, "detach()"
                 stack.append(user)
     return None
+
+
+def all_but_features(op: Op, ndim: int) -> tuple[int, ...]:
+    """The axes of a layer's input other than that of its features: the second, or the last."""
+    features = 1 if op.name.startswith(("convolution", "batch_norm")) else ndim - 1
+    return tuple(axis for axis in range(ndim) if axis != features)
 
 
 def rows_of(x: Any, count: int) -> Any:
