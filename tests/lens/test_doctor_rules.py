@@ -88,6 +88,7 @@ def summed(p: Any, y: Any) -> Any:
 
 def apart(p: Any, y: Any) -> Any:
     """An energy distance: pairs on purpose."""
+
     def mean(a: Any, b: Any) -> Any:
         return (a.view(-1, 1) - b.view(1, -1)).abs().mean()
 

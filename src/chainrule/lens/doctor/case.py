@@ -105,9 +105,9 @@ class Case:
         return middle if apart < 0.1 * middle else math.nan
 
     def is_surprised(self, optimizer: int) -> bool:
-        """Whether a batch of the last quarter had half the loss of a constant output, or more."""
+        """Whether a batch of the last quarter had a quarter of the loss of a constant output."""
         series, reference = self.evidence.series(optimizer), self.constant_loss(optimizer)
-        return not max(series[3 * len(series) // 4 :], default=math.nan) < 0.5 * reference
+        return not max(series[3 * len(series) // 4 :], default=math.nan) < 0.25 * reference
 
     @cached_property
     def is_game(self) -> bool:
