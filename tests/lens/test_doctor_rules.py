@@ -82,7 +82,106 @@ def scheduled(make: Callable[[Any], Any]) -> None:
             scheduler.step()
 
 
+def summed(p: Any, y: Any) -> Any:
+    return F.mse_loss(p, y, reduction="sum")
+
+
+def apart(p: Any, y: Any) -> Any:
+    """An energy distance: pairs on purpose."""
+
+    def mean(a: Any, b: Any) -> Any:
+        return (a.view(-1, 1) - b.view(1, -1)).abs().mean()
+
+    return 2 * mean(p, y) - mean(p, p) - mean(y, y)
+
+
+def ranked(p: Any, y: Any) -> Any:
+    """Each of one half above each of the other."""
+    order = y[:, 0].argsort()
+    low, high = p[order[:16], 0], p[order[16:], 0]
+    return F.relu(1 - (high.unsqueeze(1) - low)).mean()
+
+
+def contrasted(p: Any, y: Any) -> Any:
+    """Distances between halves of a batch, which a common shift does not change."""
+    same = (y[:16] == y[16:]).to(cr.float32)
+    d = ((p[:16] - p[16:]) ** 2).sum(1).add(1e-8).sqrt()
+    return (same * d**2 + (1 - same) * F.relu(2 - d) ** 2).mean()
+
+
+def transferred() -> None:
+    """A part that was trained, and is left in evaluation mode while the next is."""
+    cr.manual_seed(0)
+    body = nn.Sequential(nn.Linear(12, 24), nn.BatchNorm1d(24), nn.ReLU())
+    fit(nn.Sequential(body, nn.Linear(24, 4)), classes(), epochs=4)
+    body.requires_grad_(False).eval()
+    x, y = classes()
+    head = nn.Linear(24, 4)
+    optimizer = optim.SGD(head.parameters(), lr=0.1)
+    for i in cr.permutation(256).reshape(8, 32).repeat(4, 1):
+        optimizer.zero_grad()
+        F.cross_entropy(head(body(x[i])), y[i]).backward()
+        optimizer.step()
+
+
+def drawn() -> None:
+    """Many answers of a network with dropout to one input."""
+    x, y = amounts()
+    model = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 1))
+    fit(model, (x, y), F.mse_loss, lr=1e-2, make=optim.Adam, epochs=8)
+    with cr.no_grad():
+        cr.stack([model(x) for _ in range(10)])
+
+
+def in_time() -> None:
+    """Windows of a slow series, in their order."""
+    cr.manual_seed(0)
+    series = cr.sin(cr.arange(1200) / 40) + 0.02 * cr.randn(1200)
+    x = cr.stack([series[i : i + 1152] for i in range(6)], 1)
+    fit(mlp(6, 24, 1), (x, series[6:1158].unsqueeze(1)), F.mse_loss, lr=1e-2, make=optim.Adam,
+        epochs=3, shuffle=False)  # fmt: skip
+
+
+class Memory(nn.Module):
+    """A cell over time, whose state is cut off every so many steps."""
+
+    def __init__(self, every: int) -> None:
+        super().__init__()
+        self.every = every
+        self.cell, self.out = nn.GRUCell(4, 16), nn.Linear(16, 4)
+
+    def forward(self, x: Any) -> Any:
+        h = cr.zeros(len(x), 16)
+        for t in range(x.shape[1]):
+            h = self.cell(x[:, t], h.data if t % self.every == 0 else h)
+        return self.out(h)
+
+
+def remembered(every: int, at: int) -> None:
+    """What stood at one place of a sequence."""
+    cr.manual_seed(0)
+    y = cr.randint(0, 4, (256,))
+    x = 0.1 * cr.randn(256, 8, 4)
+    x[:, at] += 2.0 * F.one_hot(y, 4)
+    fit(Memory(every), (x, y), lr=1e-2, make=optim.Adam)
+
+
 HEALTHY: dict[str, Run] = {
+    "a small rate for a sum over the batch": lambda: fit(
+        mlp(6, 32, 1), amounts(), summed, lr=5e-4, epochs=12),
+    "pairs of two sets": lambda: fit(
+        mlp(6, 32, 1), amounts(), apart, lr=1e-2, make=optim.Adam, epochs=8),
+    "pairs of outputs": lambda: fit(
+        mlp(6, 32, 1), amounts(), ranked, lr=1e-2, make=optim.Adam, epochs=8),
+    "a loss of differences": lambda: fit(
+        mlp(12, 32, 4), classes(), contrasted, lr=1e-2, make=optim.Adam, epochs=10),
+    "a part in evaluation mode that is not trained": transferred,
+    "many draws with dropout": drawn,
+    "a series in time": in_time,
+    "a state that is cut off now and then": lambda: remembered(4, at=5),
+    "probabilities of a softmax for probabilities": lambda: fit(
+        mlp(12, 32, 4, last=nn.Softmax(1)), soft(), F.mse_loss, lr=1e-2, make=optim.Adam,
+        epochs=10),
     "a table that starts at zero": rated,
     "a last layer that starts at zero": lambda: fit(
         zero_ended(), correlated(), mean_square, lr=1e-2, make=optim.Adam, epochs=10),
@@ -90,6 +189,11 @@ HEALTHY: dict[str, Run] = {
     "a rate that is annealed": lambda: scheduled(
         lambda o: optim.lr_scheduler.CosineAnnealingLR(o, 80)),
 }  # fmt: skip
+
+
+def soft() -> tuple[Any, Any]:
+    x, y = classes()
+    return x, 0.8 * F.one_hot(y, 4) + 0.05
 
 
 @pytest.mark.parametrize("name", HEALTHY)
@@ -153,7 +257,46 @@ def saturated_and_vanishing() -> None:
     fit(model, classes(), lr=0.01)
 
 
+def painted() -> None:
+    """An autoencoder whose outputs sum to one, of rows that do not."""
+    x = cr.sigmoid(classes()[0])
+    fit(mlp(12, 32, 12, last=nn.Softmax(1)), (x, x), F.mse_loss, lr=1e-2, make=optim.Adam)
+
+
+class Steps(nn.Module):
+    """A recurrent layer that takes time first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.out = nn.GRU(3, 16), nn.Linear(16, 4)
+
+    def forward(self, x: Any) -> Any:
+        return self.out(self.rnn(x.permute(1, 0, 2))[0].mean(0))
+
+
+def mixed_up() -> None:
+    x, y = classes()
+    fit(Steps(), (x.reshape(256, 4, 3)[cr.permutation(256)], y), lr=5e-3, make=optim.Adam)
+
+
+def erased() -> None:
+    x, y = classes()
+    model = mlp(12, 16, 4)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(12):
+        F.cross_entropy(model(x), y).backward()
+        optimizer.zero_grad()
+        optimizer.step()
+
+
 FAULTS: dict[str, tuple[Run, set[str]]] = {
+    "outputs that sum to one, for targets that do not": (painted, {"LOSS_MISMATCH"}),
+    "ReLU outputs for targets of both signs": (
+        lambda: fit(mlp(6, 32, 1, last=nn.ReLU()), amounts(), F.smooth_l1_loss),
+        {"LOSS_MISMATCH"}),
+    "labels of other sequences, time first": (mixed_up, {"LABELS"}),
+    "a state that is cut off at every step": (lambda: remembered(1, at=0), {"TRUNCATED_GRAPH"}),
+    "gradients forgotten before the step": (erased, {"FROZEN"}),
     "labels of other samples, learnt by heart": (learnt_by_heart, {"LABELS"}),
     "a residual network that grows": (growing, {"EXPLODING"}),
     "a detour through NumPy": (lambda: fit(Detour(), classes()), {"TRUNCATED_GRAPH"}),
@@ -170,6 +313,17 @@ def test_a_fault_is_found_by_what_it_does(name: str) -> None:
     report = judged(run)
     assert codes <= report.codes, [(f.code, f.severity, f.cause) for f in report.findings]
     assert all(len(f.cause) < 400 for f in report.findings)
+
+
+def test_what_is_learnt_all_the_same_is_no_error() -> None:
+    x, y = amounts()
+    fading = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(0.01), nn.Linear(32, 1))
+
+    def back_in_evaluation() -> None:
+        fit(fading, (x, y), F.mse_loss, lr=1e-2, make=optim.Adam, epochs=10, after=fading.eval)
+
+    report = judged(back_in_evaluation)
+    assert [(f.code, f.severity) for f in report.findings] == [("MODE_MIXUP", "warning")]
 
 
 def test_a_fading_rate_names_the_scheduler() -> None:

@@ -6,13 +6,25 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, final
 
 import numpy as np
 
-from .evidence import Course, Evidence, LayerLog, LossCall, ParameterLog, course, finite, median
+from .evidence import (
+    Course,
+    Evidence,
+    LayerLog,
+    LossCall,
+    ParameterLog,
+    course,
+    digest,
+    finite,
+    median,
+)
 from .findings import Finding
 from .places import Place
+from .skill import constant_level, level
 
 ENOUGH = 8
 """Updates that a statement about training rests on, at least."""
@@ -47,34 +59,61 @@ class Case:
     def skill(self, optimizer: int) -> float:
         """What part of the loss of the best constant output the program has got rid of.
 
-        1 is perfect, 0 no better than a constant; nan if the loss has no such reference.
+        1 is perfect, 0 no better than a constant; nan if the loss has no such reference. Outputs
+        and targets are judged themselves where the program's own loss is something more.
         """
-        reference = self.constant_loss(optimizer)
-        end = self.course(optimizer).end
-        return 1.0 - end / reference if reference > 0 and math.isfinite(end) else math.nan
+        return self._skills.get(optimizer, math.nan)
+
+    @cached_property
+    def _skills(self) -> dict[int, float]:
+        return {i: self._skill(i) for i in range(len(self.evidence.optimizers))}
+
+    def _skill(self, optimizer: int) -> float:
+        calls, end = self._calls(optimizer), self.course(optimizer).end
+        reference = constant_level(calls)
+        if not (reference > 0 and math.isfinite(end)):
+            return math.nan
+        if math.isfinite(scale := self._scale(calls)):
+            return 1.0 - end / (scale * reference)
+        late = calls[0].update + 0.75 * (calls[-1].update - calls[0].update)
+        return 1.0 - float(np.mean([level(c) for c in calls if c.update >= late])) / reference
 
     def constant_loss(self, optimizer: int) -> float:
-        """The loss of the best constant output, from the targets seen; nan if it is not known."""
+        """What the program's loss would be for the best constant output; nan if not known."""
+        calls = self._calls(optimizer)
+        return constant_level(calls) * self._scale(calls) if calls else math.nan
+
+    def _calls(self, optimizer: int) -> list[LossCall]:
+        """The calls of an optimizer's loss function, if it has but one."""
         calls = [c for c in self.evidence.losses if c.optimizer == optimizer]
-        if not calls or len({c.place for c in calls}) != 1:
+        return calls if len({c.place for c in calls}) == 1 else []
+
+    def _scale(self, calls: list[LossCall]) -> float:
+        """The program's loss over the mean of what its loss function says; nan: it is more."""
+        levels: dict[int, list[float]] = {}
+        for c in calls:
+            levels.setdefault(c.update, []).append(level(c))
+        updates = self.evidence.updates
+        ratios = finite([
+            updates[n].loss / m for n, v in levels.items()
+            if n < len(updates) and (m := float(np.mean(v))) > 1e-9
+        ])  # fmt: skip
+        if not ratios:
             return math.nan
-        targets = [c.target for c in calls if c.target.ndim]
-        kind = calls[0].kind
-        if not targets:
-            return math.nan
-        if kind in ("cross_entropy", "nll_loss") and targets[0].dtype.kind in "iu":
-            return entropy(np.concatenate([t.ravel() for t in targets]))
-        y = _joined(targets)
-        if y is None:
-            return math.nan
-        if kind in ("mse_loss", "difference"):
-            return float(y.var(axis=0).mean())
-        if kind == "l1_loss":
-            return float(np.abs(y - np.median(y, axis=0)).mean())
-        if kind.startswith("binary_cross_entropy"):
-            p = np.clip(y.mean(axis=0), 1e-12, 1 - 1e-12)
-            return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
-        return math.nan
+        middle = float(np.median(ratios))
+        apart = float(np.median(np.abs(np.asarray(ratios) - middle)))
+        return middle if apart < 0.1 * middle else math.nan
+
+    def is_surprised(self, optimizer: int) -> bool:
+        """Whether a batch of the last quarter had a quarter of the loss of a constant output."""
+        series, reference = self.evidence.series(optimizer), self.constant_loss(optimizer)
+        return not max(series[3 * len(series) // 4 :], default=math.nan) < 0.25 * reference
+
+    @cached_property
+    def is_game(self) -> bool:
+        """Whether optimizers take turns, as those of two networks against each other do."""
+        turns = sum(a.optimizer != b.optimizer for a, b in pairwise(self.evidence.updates))
+        return turns > len(self.evidence.optimizers)
 
     def learns(self, optimizer: int) -> bool:
         """Whether the loss has clearly fallen, far below what a constant output would reach."""
@@ -86,6 +125,12 @@ class Case:
         if math.isfinite(skill):
             return skill > 0.3
         return found.fell_clearly and found.fell > 0.5
+
+    @cached_property
+    def is_good(self) -> bool:
+        """Whether most of what there was to learn has been learnt, by outputs and targets."""
+        last = [u.loss for u in self.evidence.updates[-3:]]
+        return self.is_plain and self.skill(0) > 0.7 and all(map(math.isfinite, last))
 
     def is_stuck(self, optimizer: int) -> bool:
         """Whether the program is no better than a constant output, or its loss did not fall."""
@@ -154,6 +199,19 @@ class Case:
                 found.setdefault(call.place, []).append(call)
         return found
 
+    def samples(self, most: int = 1500) -> tuple[Any, Any] | None:
+        """Inputs (n, ...) and targets (n, k), each input once; None if they have several shapes."""
+        rows: dict[bytes, tuple[Any, Any]] = {}
+        for _, data, target in self.evidence.batches:
+            if data is not None and len(data) == len(target):
+                for row, y in zip(data, target, strict=True):
+                    rows.setdefault(digest(row), (row, np.ravel(y)))
+        kept = list(rows.values())[:most]
+        if len({(r.shape, t.shape) for r, t in kept}) != 1:
+            return None
+        x, y = np.stack([r for r, _ in kept]), np.stack([t for _, t in kept])
+        return x, y.astype(np.float64)
+
     def step_place(self, optimizer: int) -> Place:
         """The line of ``optimizer.step()``."""
         return self.evidence.step_places.get(optimizer, Place())
@@ -191,10 +249,3 @@ def losses_of(case: Case, optimizer: int) -> dict[str, Any]:
     """What a verdict on training always states."""
     found = case.course(optimizer)
     return rounded({"loss_start": found.start, "loss_end": found.end, "steps": found.steps})  # type: ignore[no-any-return]  # a dict in, a dict out
-
-
-def _joined(targets: list[Any]) -> Any:
-    """Targets of all batches, one row each, as far as they have one shape."""
-    shape = targets[0].shape[1:]
-    kept = [t.reshape(len(t), -1).astype(np.float64) for t in targets if t.shape[1:] == shape]
-    return np.concatenate(kept) if finite([float(len(kept))]) and kept else None

@@ -18,10 +18,9 @@ from ...core.apply import apply
 from ...core.observation import Observer
 from ...core.op import Op
 from ...core.value import Node, Value, recording, tape
-from ...tensor import Tensor
-from .examination import digest
+from ...tensor import DataHandle, Tensor
 from .places import here
-from .reading import LAYERS
+from .reading import LAYERS, all_but_features
 from .recorder import Enough
 
 
@@ -106,34 +105,6 @@ class Hold(Trial):
         step()
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
-
-
-class Relabel(Trial):
-    """A control: each sample gets a label drawn for it, the same one every time it comes.
-
-    `labels` are drawn from; a program that learns its own labels no better than these learns
-    nothing from its inputs that it could use on others.
-    """
-
-    comparable = False
-
-    def __init__(self, labels: Any) -> None:
-        super().__init__()
-        self.labels = labels
-        self._data: list[Any] = []
-
-    def replaced(self, op: Op, operands: Sequence[Any]) -> Any:
-        arrays = [x.array if isinstance(x, Value) else x for x in operands]
-        if op.name in LAYERS:
-            self._data += [x for x in arrays if isinstance(x, np.ndarray) and x.ndim >= 2]
-        elif op.name == "cross_entropy" and arrays[1].ndim == 1:
-            rows = next((x for x in self._data if len(x) == len(arrays[1])), None)
-            self._data.clear()
-            if rows is not None:
-                drawn = [int.from_bytes(digest(row), "big") % len(self.labels) for row in rows]
-                target = self.labels[drawn].astype(arrays[1].dtype)
-                return apply(op, operands[0], Tensor.wrap(target), *operands[2:])
-        return None
 
 
 class Clear(Trial):
@@ -337,28 +308,40 @@ class Standardise(Trial):
         key = (site.code, site.instruction, op.name, tape.scope and tape.scope.path())
         if self._site is None:
             self._site = key
-            axes = (0,) if array.ndim == 2 else (0, *range(2, array.ndim))
+            axes = all_but_features(op, array.ndim)
             self._mean = array.mean(axis=axes, keepdims=True)
             std = array.std(axis=axes, keepdims=True)
             self._std = np.where(std > 0, std, 1).astype(array.dtype)
-        if key != self._site or array.shape[1] != self._mean.shape[1]:
+        if key != self._site or array.ndim != self._mean.ndim or any(
+            n not in (1, m) for n, m in zip(self._mean.shape, array.shape, strict=True)
+        ):  # fmt: skip
             return None
         return apply(op, Tensor.wrap((array - self._mean) / self._std), *operands[1:])
 
 
 class Uncut(Trial):
-    """Nothing is cut off: detach() and no_grad() within a module's call have no effect."""
+    """Nothing is cut off: detach(), .data and no_grad() in a module's call have no effect."""
 
     def cut(self, tensor: Value, how: str) -> Any:
         return tensor if how == "detach()" and tape.recording else None
 
     def replaced(self, op: Op, operands: Sequence[Any]) -> Any:
-        if tape.recording or tape.scope is None or not op.differentiable:
+        if tape.scope is None or not op.differentiable:
             return None
+        if tape.recording:
+            whole = [_computed(x) for x in operands]
+            same = all(x is y for x, y in zip(whole, operands, strict=True))
+            return None if same else apply(op, *whole)
         if not any(isinstance(x, Value) and x.node is not None for x in operands):
             return None
         with recording(True):
             return apply(op, *operands)
+
+
+def _computed(x: Any) -> Any:
+    """The tensor that ``.data`` was taken of, if it was computed."""
+    owner = x._owner if isinstance(x, DataHandle) else None
+    return x if owner is None or owner.node is None or owner.is_leaf else owner
 
 
 class AddParameters(Trial):

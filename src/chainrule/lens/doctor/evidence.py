@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -120,6 +121,12 @@ class LossCall(NamedTuple):
     feed_key: tuple[Any, ...] = ()
     made: bool = False
     """Whether a model computed the target, as in learning from one's own estimates."""
+    weight: Any = None
+    """What the loss weighs classes by, or positive labels; None: nothing."""
+    ignored: Any = None
+    """The label that does not count."""
+    axis: int | None = None
+    """The axis that a softmax in front of the loss is taken along."""
 
 
 @final
@@ -152,6 +159,10 @@ class Call:
     was_update: int
     used: bool = False
     root: int = 0
+    asleep: list[tuple[str, frozenset[int]]] = field(default_factory=list)
+    """Those in evaluation mode, each with the parameters that it works for."""
+    given: bytes = b""
+    """A digest of what a call in training mode, of which nothing is learnt, was given."""
 
 
 @final
@@ -162,6 +173,17 @@ class Broadcast:
     place: Place
     shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
     key: tuple[Any, ...]
+    count: int = 0
+
+
+@final
+@dataclass
+class Severed:
+    """A recurrence whose state loses its graph at every step within one loss."""
+
+    name: str
+    place: Place
+    links: int
     count: int = 0
 
 
@@ -193,6 +215,8 @@ class Evidence:
     inputs: dict[tuple[Any, ...], Inputs] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     broadcasts: dict[tuple[Any, ...], Broadcast] = field(default_factory=dict)
+    severed: dict[Place, Severed] = field(default_factory=dict)
+    """By the place where the state is cut off."""
     non_finite: NonFinite | None = None
     backwards: int = 0
     loaders: int = 0
@@ -225,6 +249,11 @@ class Evidence:
     def series(self, optimizer: int) -> list[float]:
         """The loss before each update by one optimizer."""
         return [u.loss for u in self.of(optimizer)]
+
+
+def digest(row: Any) -> bytes:
+    """What tells one sample from another."""
+    return hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest()
 
 
 def finite(values: Sequence[float]) -> list[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,23 +18,32 @@ from .evidence import (
     LayerLog,
     LossCall,
     ParameterLog,
+    Severed,
 )
-from .flow import Flow, Record
+from .flow import Flow, LossFrame, Record
 from .places import Place
 from .reading import (
     LAYERS,
     MOVEMENT,
     Leaves,
     activation_kind,
+    all_but_features,
     cut_of,
     from_convolution,
     head_of,
+    is_parameter,
+    is_widened,
     origin_of,
     record_node,
+    rows_of,
     through_movement,
+    views_of,
 )
+from .recurrence import recurrences
 
 _MOST_ROWS = 512
+_OF_RECURRENCES = 4
+"""Sampled steps whose recurrences are followed."""
 
 
 class Examination:
@@ -80,6 +88,8 @@ class Examination:
                 counts[base] += 1
                 self._activation((*base, counts[base]), kind, record, flow, node in head, update)
         self.evidence.orders.append((leaves_of, keys))
+        if number < _OF_RECURRENCES:
+            self._recurrences(flow, visited, leaves)
         self._losses(flow, head, visited, order, update, optimizer)
 
     # Layers ---------------------------------------------------------------------------------------
@@ -129,6 +139,16 @@ class Examination:
         if len(out) > 1 and dz is not None:
             layer.through_time[number] = _norm(dz[0]) / max(_norm(dz[-1]), 1e-300)
 
+    def _recurrences(self, flow: Flow, visited: Iterable[Record], leaves: Leaves) -> None:
+        """Note weights that are used again and again on what they gave, and cut off each time."""
+        for key, (_, links) in recurrences(flow, visited, leaves).items():
+            if len(links) > 1 and all(link.is_cut for link in links):
+                place = links[-1].place
+                log = self.evidence.parameters.get(key)
+                name = place.path if log is None else log.name
+                found = self.evidence.severed.setdefault(place, Severed(name, place, len(links)))
+                found.count += 1
+
     # Activations ----------------------------------------------------------------------------------
 
     def _activation(
@@ -168,8 +188,7 @@ class Examination:
         known.rms.append(_rms(x))
         known.mean.append(float(np.abs(x.mean())))
         known.rows += len(x)
-        axes = (0, *range(2, x.ndim)) if x.ndim > 2 else (0,)
-        spread = x.std(axis=axes)
+        spread = x.std(axis=all_but_features(record.op, x.ndim))
         spread = spread[spread > 0]
         known.spread.append(float(spread.max() / spread.min()) if spread.size else 1.0)
 
@@ -182,23 +201,23 @@ class Examination:
         """The comparisons of outputs with data between the last layer and the root."""
         seen: set[int] = set()
         for record in visited:
-            if record.call is not None and record.call[3] not in seen:
-                seen.add(record.call[3])
-                name, given, target, _ = record.call
-                self._loss(flow, record, name, given, target, update, optimizer)
+            if record.call is not None and record.call.number not in seen:
+                seen.add(record.call.number)
+                self._loss(flow, record, record.call, update, optimizer)
             elif record.call is None and record.op.name == "sub":
                 self._difference(flow, record, head, update, optimizer)
         for record in visited:
-            self._broadcast(flow, record)
+            if record.call is not None or record_node(record) in head:
+                self._broadcast(flow, record)
 
     def _loss(
-        self, flow: Flow, record: Record, name: str, given: Any, target: Any, update: int,
-        optimizer: int,
-    ) -> None:  # fmt: skip
+        self, flow: Flow, record: Record, call: LossFrame, update: int, optimizer: int
+    ) -> None:
+        given, target = call.given, call.target
         if not isinstance(given, Value) or target is None:
             return
         feed = flow.maker.get(id(given.array))
-        if feed is not None and feed.call is not None and feed.call[3] == record.call[3]:  # type: ignore[index]  # it has a call
+        if feed is not None and feed.call is not None and feed.call.number == call.number:
             feed = None
         feed = through_movement(flow, feed)
         feeds = "" if feed is None else (activation_kind(feed) or "")
@@ -209,9 +228,9 @@ class Examination:
         wanted = target.array if isinstance(target, Value) else np.asarray(target)
         self.evidence.losses.append(
             LossCall(
-                name, record.place, update, optimizer, given.array, wanted, feeds,
+                call.name, record.place, update, optimizer, given.array, wanted, feeds,
                 Place() if feed is None else feed.place, () if feed is None else feed.key,
-                _is_made(flow, wanted),
+                _is_made(flow, wanted), _array_of(call.weight), call.ignored, _axis_of(feed),
             )
         )  # fmt: skip
         self._batch(flow, wanted, update)
@@ -236,7 +255,7 @@ class Examination:
         self.evidence.losses.append(
             LossCall("difference", record.place, update, optimizer, given, wanted, feeds,
                      Place() if feed is None else feed.place, () if feed is None else feed.key,
-                     _is_made(flow, wanted))
+                     _is_made(flow, wanted), axis=_axis_of(feed))
         )  # fmt: skip
         self._batch(flow, wanted, update)
 
@@ -246,12 +265,12 @@ class Examination:
         data = None
         for record in flow.records:
             for x, want in zip(record.inputs, record.wants, strict=True):
-                if (
-                    not want and isinstance(x, np.ndarray) and x.ndim >= 2 and len(x) == rows
-                    and x is not wanted and record.op.name in LAYERS
-                    and (x.dtype.kind == "f" or record.op.name == "embedding")
-                ):  # fmt: skip
-                    data = x
+                if want or x is wanted or record.op.name not in LAYERS:
+                    continue
+                found = next((r for z in views_of(flow, x) if (r := rows_of(z, rows)) is not None),
+                             None)  # fmt: skip
+                if found is not None and (found.dtype.kind == "f" or record.op.name == "embedding"):
+                    data = found
                     break
             if data is not None:
                 break
@@ -261,7 +280,12 @@ class Examination:
         )  # fmt: skip
 
     def _broadcast(self, flow: Flow, record: Record) -> None:
-        """Two operands with as many elements each, and a result with more than both."""
+        """Outputs and targets with as many elements each, and a result with more than both.
+
+        Outside a loss function, pairs may be what is wanted, as in distances between two sets:
+        then both have as many axes, or axes were put in, into both operands or into one of two
+        outputs. A parameter is no output.
+        """
         if len(record.inputs) != 2 or record.op.name not in ("sub", "mul", "add", "div", "where"):
             return
         a, b = record.inputs
@@ -271,6 +295,12 @@ class Examination:
         if a.size != b.size or a.size < 2 or record.outputs[0].size <= a.size:
             return
         if origin_of(flow, a) is origin_of(flow, b) or a.ndim > 2 or b.ndim > 2:
+            return
+        computed = [id(x) in flow.maker and want and not is_parameter(flow, x)
+                    for x, want in zip((a, b), record.wants, strict=True)]  # fmt: skip
+        widened = [is_widened(flow, x) for x in (a, b)]
+        wanted = a.ndim == b.ndim or all(widened) or (all(computed) and any(widened))
+        if not any(computed) or (wanted and record.call is None):
             return
         key = record.key
         found = self.evidence.broadcasts.setdefault(
@@ -336,6 +366,18 @@ def _is_made(flow: Flow, array: Any) -> bool:
     return any(record.scope is not None for record in flow.ancestors_of_arrays([array]))
 
 
+def _array_of(x: Any) -> Any:
+    return x.array if isinstance(x, Value) else x
+
+
+def _axis_of(feed: Record | None) -> int | None:
+    """The axis of a softmax that a loss is fed by, as it counts from the last: -1 and so on."""
+    if feed is None or feed.op.name != "softmax":
+        return None
+    axis, ndim = feed.op.axis, feed.outputs[0].ndim  # type: ignore[attr-defined]  # a softmax's
+    return int(axis - ndim if axis >= 0 else axis)
+
+
 def _came_back(array: Any, given: Sequence[Any]) -> bool:
     """Whether one of these arrays is a copy of `array`, or a view of a copy."""
     if array.size < 2:
@@ -353,11 +395,6 @@ def _fed_on(array: Any, fed: Sequence[Any], made_by: Iterable[Record]) -> bool:
         x.ndim > 1 and len(x) == len(array) and x.dtype.kind == "f" and id(x) not in used
         for x in fed
     )
-
-
-def digest(row: Any) -> bytes:
-    """What tells one sample from another."""
-    return hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest()
 
 
 def _rms(x: Any) -> float:

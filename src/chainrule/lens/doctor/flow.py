@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,18 @@ from .places import Place, Site
 
 _MOST = 200_000
 """Records of operations that are kept between two updates."""
+
+
+class LossFrame(NamedTuple):
+    """A call of a loss function."""
+
+    name: str
+    given: Any
+    target: Any
+    number: int
+    """What tells this call from others."""
+    weight: Any = None
+    ignored: Any = None
 
 
 class Record:
@@ -29,7 +41,7 @@ class Record:
         site: Site,
         scope: Scope | None,
         recording: bool,
-        call: tuple[str, Any, Any, int] | None,
+        call: LossFrame | None,
     ) -> None:
         self.op = op
         self.inputs = [x.array if isinstance(x, Value) else x for x in operands]
@@ -40,7 +52,7 @@ class Record:
         self.scope = scope
         self.recording = recording
         self.call = call
-        """The loss function that did it: name, input, target, and a number of the call."""
+        """The loss function that did it."""
 
     @property
     def tracked(self) -> bool:

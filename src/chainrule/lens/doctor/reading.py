@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from ...core.op import Op
 from ...core.value import Node
 from .flow import Flow, Record
 from .places import Place
@@ -43,6 +44,21 @@ def cut_of(users: dict[int, list[Record]], start: list[Record]) -> tuple[Place, 
                     return user.place, "detach()"
                 stack.append(user)
     return None
+
+
+def all_but_features(op: Op, ndim: int) -> tuple[int, ...]:
+    """The axes of a layer's input other than that of its features: the second, or the last."""
+    features = 1 if op.name.startswith(("convolution", "batch_norm")) else ndim - 1
+    return tuple(axis for axis in range(ndim) if axis != features)
+
+
+def rows_of(x: Any, count: int) -> Any:
+    """An operand with the samples first, if it holds so many: along its first or second axis."""
+    if not isinstance(x, np.ndarray) or x.ndim < 2:
+        return None
+    if len(x) == count:
+        return x
+    return np.swapaxes(x, 0, 1) if x.ndim > 2 and x.shape[1] == count else None
 
 
 class Leaves:
@@ -132,6 +148,33 @@ def from_convolution(flow: Flow, record: Record) -> bool:
             return False
         record = source
     return bool(record.outputs[0].ndim == 4)
+
+
+def is_parameter(flow: Flow, x: Any) -> bool:
+    """Whether nothing but views stands between an array and a leaf."""
+    origin = origin_of(flow, x)
+    return not isinstance(origin, Record)
+
+
+def is_widened(flow: Flow, x: Any) -> bool:
+    """Whether an array is a view of one with fewer axes: an axis was put in."""
+    record = flow.maker.get(id(x))
+    while record is not None and record.op.name in MOVEMENT - {"stack"}:
+        source = record.inputs[0]
+        if isinstance(source, np.ndarray) and source.ndim < x.ndim:
+            return True
+        record = flow.maker.get(id(source))
+    return False
+
+
+def views_of(flow: Flow, x: Any) -> Iterator[Any]:
+    """An array, and what it is a view of, and so on: a batch before its axes were moved."""
+    while isinstance(x, np.ndarray):
+        yield x
+        record = flow.maker.get(id(x))
+        if record is None or record.op.name not in MOVEMENT:
+            return
+        x = record.inputs[0]
 
 
 def origin_of(flow: Flow, x: Any) -> Any:

@@ -13,9 +13,9 @@ import numpy as np
 from ...core.observation import Observer
 from ...core.op import Op
 from ...core.value import Node, Scope, Value, tape
-from .evidence import Call, Evidence, NonFinite, ParameterLog, Update
+from .evidence import Call, Evidence, NonFinite, ParameterLog, Update, digest
 from .examination import Examination
-from .flow import Flow, Record
+from .flow import Flow, LossFrame, Record
 from .places import Place, here, user_frame
 
 MOODY = frozenset({
@@ -23,6 +23,8 @@ MOODY = frozenset({
     "Dropout2d", "Dropout3d",
 })  # fmt: skip
 """Classes of modules that do something else in evaluation."""
+DROPPING = frozenset({"GRU", "LSTM", "MultiheadAttention", "RNN"})
+"""Those that do if they are given a share of numbers to drop."""
 FULL = 12
 """So many steps at the start are sampled without a gap; later ones ever more sparsely."""
 _MOST_NORMS = 4000
@@ -96,12 +98,15 @@ class Recorder(Observer):
         site, _ = here()
         moody = [
             f"{type(m).__name__}" for m in module.modules()
-            if type(m).__name__ in MOODY and getattr(m, "p", 1.0) != 0
+            if is_moody(m)
         ]  # fmt: skip
         call = Call(
             type(module).__name__, site.place(scope), module.training, False, moody,
             len(self.evidence.updates), root=id(module),
+            asleep=[] if module.training or not moody else _asleep(module),
         )  # fmt: skip
+        if moody and module.training and not tape.recording:
+            call.given = b"".join(digest(x.array) for x in args if isinstance(x, Value))
         self._calls[id(scope)] = (scope, call)
         return None
 
@@ -338,16 +343,39 @@ class Recorder(Observer):
             )
 
 
+def is_moody(module: Any) -> bool:
+    """Whether a module itself does something else in evaluation."""
+    kind = type(module).__name__
+    if kind in MOODY:
+        return bool(getattr(module, "p", 1.0) != 0)
+    return kind in DROPPING and bool(getattr(module, "dropout", 0.0))
+
+
+def _asleep(module: Any) -> list[tuple[str, frozenset[int]]]:
+    """The modules in evaluation mode that depend on it, and whose parameters they work for.
+
+    These are their own, or else those of the module that holds them.
+    """
+    return [
+        (type(child).__name__,
+         frozenset(map(id, list(child.parameters()) or list(owner.parameters()))))
+        for owner in module.modules() for child in owner._modules.values()
+        if is_moody(child) and not child.training
+    ]  # fmt: skip
+
+
 def _outermost(scope: Scope) -> Scope:
     while scope.outer is not None:
         scope = scope.outer
     return scope
 
 
-def _call_of(frame: FrameType) -> tuple[str, Any, Any, int]:
-    """The name of a loss function and its operands."""
-    given = frame.f_locals
-    return frame.f_code.co_name, given.get("input"), given.get("target"), id(frame)
+def _call_of(frame: FrameType) -> LossFrame:
+    """The loss function in progress, and its operands."""
+    name, given = frame.f_code.co_name, frame.f_locals
+    gain = "pos_weight" if name.startswith("binary") else "weight"
+    return LossFrame(name, given.get("input"), given.get("target"), id(frame), given.get(gain),
+                     given.get("ignore_index"))  # fmt: skip
 
 
 def _norm(a: Any) -> float:

@@ -9,13 +9,15 @@ import numpy as np
 
 from .. import cures
 from ..case import Case, Rule, entropy, losses_of, rounded
-from ..evidence import LossCall, median
-from ..examination import digest
+from ..control import Relabel
+from ..evidence import LossCall, digest, median
 from ..findings import Finding
+from ..skill import CLASSES
 from .relation import foretold
 
-_MOST = 1500
-"""Samples that a question about labels is asked of, at most."""
+_CONTROLLED = ("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+               "mse_loss", "l1_loss")  # fmt: skip
+"""Losses whose targets a control can draw anew."""
 
 
 class InputScale(Rule):
@@ -53,7 +55,10 @@ class InputScale(Rule):
 
 
 class NotShuffled(Rule):
-    """Targets that come in order: neighbours are far more alike than two samples at random."""
+    """Targets that come in order: neighbours are far more alike than two samples at random.
+
+    A program that no batch surprises in the end, as of a series in time, has learnt them all.
+    """
 
     code = "NOT_SHUFFLED"
 
@@ -69,7 +74,7 @@ class NotShuffled(Rule):
             if len(steps) < 6 or sum(map(len, steps)) < 60 or not case.is_plain:
                 continue
             found = _inner_variety(steps, calls[0])
-            if found is None or found[0] > 0.35:
+            if found is None or found[0] > 0.35 or not case.is_surprised(0):
                 continue
             yield Finding(
                 self.code,
@@ -101,7 +106,7 @@ class BadLabels(Rule):
                 control = severity == "control"
                 yield Finding(
                     self.code,
-                    "error" if control else severity,
+                    ("error" if calls[0].kind in CLASSES else "warning") if control else severity,
                     cause,
                     "δ = output - label at the end of the product is noise: on average it cancels",
                     "check how inputs and labels are paired, shuffle both with one permutation, "
@@ -161,24 +166,19 @@ class BadLabels(Rule):
         A network that is no better than a constant has learnt nothing. One that is may have learnt
         its samples by heart, which a control tells: the same run with labels drawn at random.
         """
-        classes = calls[0].kind in ("cross_entropy", "nll_loss")
+        classes = calls[0].kind in CLASSES
         if len(case.evidence.updates) < 30 or len(case.loss_calls()) > 1:
             return None
-        if not (case.is_stuck(0) or calls[0].kind == "cross_entropy"):
+        if not case.is_stuck(0) and calls[0].kind not in _CONTROLLED:
             return None
-        rows: dict[bytes, tuple[Any, Any]] = {}
-        for _, data, target in case.evidence.batches:
-            if data is not None and len(data) == len(target):
-                for row, y in zip(data, target, strict=True):
-                    rows.setdefault(digest(row), (row, np.ravel(y)))
-        kept = list(rows.values())[:_MOST]
-        shapes = {(r.shape, t.shape) for r, t in kept}
-        if len(kept) < 150 or len(shapes) > 1 or (classes and kept[0][1].size != 1):
+        x, y = case.samples() or (np.empty(0), np.empty((0, 1)))
+        if len(x) < 150:
             return None
-        x, y = np.stack([r for r, _ in kept]), np.stack([t for _, t in kept]).astype(np.float64)
-        told = foretold(x, y, classes)
-        if any(score > chance + 3 * spread for score, chance, spread in told.values()):
-            return None
+        told = {}
+        for part in _first_middle_last(y) if classes else [y]:
+            told = foretold(x, part, classes)
+            if any(score > chance + 3 * spread for score, chance, spread in told.values()):
+                return None
         share, chance, _ = told["neighbours"]
         return (
             f"the labels do not depend on the inputs: among {len(x)} samples, the nearest "
@@ -186,14 +186,19 @@ class BadLabels(Rule):
             "methods tell no more",
             {**{f"told_by_{name}": score for name, (score, _, _) in told.items()},
              "told_by_chance": chance, "samples": len(x)},
-            "warning" if not classes else "error" if calls[0].kind != "cross_entropy"
-            else "control",
+            "control" if calls[0].kind in _CONTROLLED else "error" if classes else "warning",
         )  # fmt: skip
 
 
+def _first_middle_last(y: Any) -> list[Any]:
+    """Three of the labels of each sample, or the one that it has: (n, 1) each."""
+    last = y.shape[1] - 1
+    return [y[:, [i]] for i in sorted({0, last // 2, last})]
+
+
 def _relabelled(calls: list[LossCall]) -> Any:
-    labels = np.concatenate([c.target.ravel() for c in calls])
-    return lambda: cures.Relabel(labels)
+    labels = np.concatenate([c.target for c in calls])
+    return lambda: Relabel(labels)
 
 
 def _inner_variety(steps: list[Any], call: LossCall) -> tuple[float, int] | None:

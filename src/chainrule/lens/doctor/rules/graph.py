@@ -40,6 +40,33 @@ class TruncatedGraph(Rule):
                 logs[0].name,
                 cure=(lambda: cures.Uncut()) if how in ("detach()", "no_grad()") else None,
             )  # fmt: skip
+        if not by_cut:
+            yield from self._severed(case)
+
+    def _severed(self, case: Case) -> Iterator[Finding]:
+        """A state that is cut off at every step of a recurrence, in a program that learns little.
+
+        That it could have been followed is shown by a trial, unless nothing at all is learnt.
+        """
+        if not case.is_plain or case.is_good:
+            return
+        for found in case.evidence.severed.values():
+            yield Finding(
+                self.code,
+                "warning" if case.learns(0) else "error",
+                f"the state of a recurrence is cut off from the graph at each of its "
+                f"{found.links} steps at {found.place}: the loss cannot reach what came before "
+                "the last one",
+                "the product over the steps of time is broken off after one factor",
+                "pass the state on as it is; detach it only between two calls of backward()",
+                {"parameter": found.name, "links": found.links, "samples": found.count,
+                 **losses_of(case, 0)},
+                found.place,
+                found.name,
+                doubtful=not case.skill(0) < 0.1,
+                cure=lambda: cures.Uncut(),
+            )  # fmt: skip
+            return
 
 
 class NoGradient(Rule):
@@ -108,7 +135,7 @@ class NoGradient(Rule):
             seen = [u for u in case.evidence.updates if key in u.gradient_norm]
             if len(seen) >= ENOUGH and not p.nonzero and p.tensor.array.size > 1:
                 zeros.append(p)
-        quiet = [p for p in zeros if not p.twin_rows]
+        quiet = [p for p in zeros if not p.twin_rows and not self._is_offset(case, p)]
         if quiet and not _has_dead(case):
             yield Finding(
                 self.code,
@@ -122,6 +149,14 @@ class NoGradient(Rule):
                 case.evidence.backward_place,
                 quiet[0].name,
             )
+
+    def _is_offset(self, case: Case, p: ParameterLog) -> bool:
+        """Whether it is a bias whose layer learns: a loss of differences does not see a shift."""
+        layer = p.name.rpartition(".")[0]
+        return p.ndim < 2 and any(
+            q.nonzero and q.ndim >= 2 and q.name.rpartition(".")[0] == layer
+            for q in case.evidence.parameters.values()
+        )
 
 
 class NotOptimized(Rule):
@@ -187,6 +222,7 @@ class Frozen(Rule):
                 still[0].name,
                 cure=lambda: cures.Wake() if not still[0].rate else cures.Keep(),
             )  # fmt: skip
+        yield from self._erased(case, held)
         yield from self._switched_off(case)
         if evidence.backwards >= 3 and not evidence.updates and not self._by_hand(case):
             yield Finding(
@@ -198,6 +234,24 @@ class Frozen(Rule):
                 {"backward_calls": evidence.backwards, "updates": 0},
                 evidence.backward_place,
             )
+
+    def _erased(self, case: Case, held: Sequence[ParameterLog]) -> Iterator[Finding]:
+        """Backward leads to the parameters, and no update finds a gradient."""
+        updates = case.evidence.updates
+        if len(updates) < 3 or not held or not all(p.reached >= 3 for p in held):
+            return
+        if any(any(u.gradient_norm.values()) for u in updates) or any(p.changed for p in held):
+            return
+        yield Finding(
+            self.code,
+            "error",
+            f"backward() computes gradients, and none of {len(updates)} updates finds any",
+            "the derivative is forgotten before it is used",
+            "call optimizer.zero_grad() before loss.backward(), not between it and "
+            "optimizer.step()",
+            {"backward_calls": case.evidence.backwards, "updates": len(updates)},
+            case.step_place(held[0].optimizer or 0),
+        )
 
     def _moves(self, case: Case, p: ParameterLog) -> bool:
         key = id(p.tensor)

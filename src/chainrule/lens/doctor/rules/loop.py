@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -41,19 +42,25 @@ class MissingZeroGrad(Rule):
 
 
 class ModeMixup(Rule):
-    """Training in evaluation mode, or judging in training mode, where that makes a difference."""
+    """Training in evaluation mode, or judging in training mode, where that makes a difference.
+
+    A part that is in evaluation mode because it is not trained is no fault, nor are many draws of
+    what a network with dropout says of one input.
+    """
 
     code = "MODE_MIXUP"
+    draws = 5
 
     def findings(self, case: Case) -> Iterator[Finding]:
         calls = [c for c in case.evidence.calls if c.moody]
-        trained = [c for c in calls if c.used]
-        asleep = [c for c in trained if not c.training]
+        trained = [c for c in calls if c.used and c.recording]
+        asleep = [c for c in trained if not c.training and self._matters(case, c)]
         if asleep:
             roots = {c.root for c in trained if c.training}
             back = [c for c in asleep if c.root in roots]
             if back or len(asleep) == len(trained):
-                yield self._training_asleep(back or asleep, trained, bool(back))
+                harms = bool(back) and not all(case.learns(i) for i in case.optimizers)
+                yield self._training_asleep(back or asleep, trained, bool(back), harms)
         steps = len(case.evidence.updates)
         optimized = {c.root for c in trained}
         awake = [
@@ -61,14 +68,26 @@ class ModeMixup(Rule):
             if c.training and not c.used and not c.recording and c.was_update > 0
             and c.root in optimized
         ]  # fmt: skip
-        if awake and steps >= 2:
+        draws = Counter((c.was_update, c.given) for c in awake)
+        awake = [c for c in awake if draws[c.was_update, c.given] < self.draws]
+        if awake and steps >= 2 and not case.is_game:  # a generator's samples are no judgement
             yield self._judging_awake(awake, case)
 
-    def _training_asleep(self, asleep: list[Call], trained: list[Call], once: bool) -> Finding:
-        kinds = sorted(set(asleep[0].moody))
+    def _matters(self, case: Case, call: Call) -> bool:
+        """Whether the next update is of parameters that modules in evaluation mode work for."""
+        updates = case.evidence.updates
+        if call.was_update >= len(updates):
+            return False
+        moved = updates[call.was_update].gradient_norm
+        return any(key in moved for _, keys in call.asleep for key in keys)
+
+    def _training_asleep(
+        self, asleep: list[Call], trained: list[Call], once: bool, harms: bool
+    ) -> Finding:
+        kinds = sorted({kind for kind, _ in asleep[0].asleep})
         return Finding(
             self.code,
-            "error" if once else "warning",
+            "error" if harms else "warning",
             f"{len(asleep)} of {len(trained)} training steps ran in evaluation mode"
             + (", after model.eval() and no model.train()" if once else ""),
             f"{' and '.join(kinds)} compute another function then: no noise, and statistics that "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +12,14 @@ from .. import cures
 from ..case import Case, Rule, rounded
 from ..evidence import LossCall
 from ..findings import Finding, Severity
+from .relation import is_order
 
-_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf), "softmax": (0.0, 1.0)}
+_RANGES = {
+    "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf), "softmax": (0.0, 1.0),
+    "log_softmax": (-np.inf, 0.0), "logsigmoid": (-np.inf, 0.0),
+}  # fmt: skip
+_UNREACHABLE = 0.05
+"""Of the variance of targets, more than which no output may leave out of reach."""
 _DISTANCES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "difference")
 _PROBABILITY = ("nll_loss", "kl_div")
 
@@ -153,25 +161,16 @@ class LossMismatch(Rule):
     def _of_range(self, calls: Sequence[LossCall]) -> Finding | None:
         """Targets that the outputs cannot reach."""
         call = calls[0]
+        calls = [c for c in calls if c.feeds == call.feeds]
         target = np.concatenate([np.asarray(c.target, np.float64).ravel() for c in calls])
         if not target.size or not np.isfinite(target).all():
             return None
-        low, high = _RANGES.get(call.feeds, (-np.inf, np.inf))
-        if call.kind in _DISTANCES:
-            slack = 0.05 * (high - low if np.isfinite(high - low) else max(1e-12, target.std()))
-            outside = float(np.mean((target < low - slack) | (target > high + slack)))
-            if outside < 0.1:
+        limited = call.kind in _DISTANCES and call.feeds in _RANGES
+        if limited or (call.kind == "binary_cross_entropy" and call.feeds == "softmax"):
+            missed = unreachable(calls)
+            if not missed > _UNREACHABLE:
                 return None
-            key = call.feed_key
-            return self._finding(
-                calls, "error",
-                f"{call.feeds} gives numbers from {low:g} to {high:g}, and {outside:.0%} of the "
-                f"targets lie outside: they range from {target.min():.4g} to {target.max():.4g}",
-                f"outputs are driven to the end of the range of {call.feeds}, where its slope is 0",
-                f"leave out {call.feeds} after the last layer, or scale the targets",
-                {"outside": outside, "targets": len(target), "fed_by": call.feeds},
-                lambda: cures.Without(key),
-            )  # fmt: skip
+            return self._out_of_reach(calls, missed, target)
         if call.kind.startswith("binary_cross_entropy"):
             outside = float(np.mean((target < 0) | (target > 1)))
             if outside > 0:
@@ -184,6 +183,27 @@ class LossMismatch(Rule):
                 )  # fmt: skip
         return None
 
+    def _out_of_reach(
+        self, calls: Sequence[LossCall], missed: float, target: np.ndarray[Any, Any]
+    ) -> Finding:
+        call, key = calls[0], calls[0].feed_key
+        low, high = _RANGES[call.feeds]
+        sums = call.feeds == "softmax"
+        gives = "numbers that sum to 1" if sums else f"numbers from {low:g} to {high:g}"
+        total = _sums(calls) if sums else math.nan
+        seen = (f"sum to {total:.3g} on average" if sums
+                else f"range from {target.min():.4g} to {target.max():.4g}")  # fmt: skip
+        return self._finding(
+            calls, "error",
+            f"{call.feeds} gives {gives}, and the targets {seen}: the nearest that it can give "
+            f"leaves {missed:.0%} of their variance",
+            f"outputs are driven to the end of the range of {call.feeds}, where its slope is 0",
+            f"leave out {call.feeds} after the last layer, or scale the targets",
+            {"variance_out_of_reach": missed, "targets": target.size, "fed_by": call.feeds,
+             **({"mean_sum_of_targets": total} if sums else {})},
+            lambda: cures.Without(key),
+        )  # fmt: skip
+
     def _of_classes(self, case: Case, calls: Sequence[LossCall]) -> Finding | None:
         """Class numbers as targets of a distance."""
         call = calls[0]
@@ -195,6 +215,9 @@ class LossMismatch(Rule):
         in_order = len(values) > 2 and bool(np.all(np.diff(values) == 1)) and values[0] in (0, 1)
         if not (whole and in_order and len(values) <= 20 and len(target) >= 10 * len(values)):
             return None
+        found = case.samples()
+        if found is not None and found[1].shape[1] == 1 and is_order(*found):
+            return None  # stars or counts
         return self._finding(
             calls, "warning",
             f"the targets are the whole numbers {values[0]:g} to {values[-1]:g}, which look like "
@@ -203,6 +226,38 @@ class LossMismatch(Rule):
             "give the network one output for each class and use F.cross_entropy",
             {"distinct_targets": len(values), "targets": len(target)},
         )  # fmt: skip
+
+
+def unreachable(calls: Sequence[LossCall]) -> float:
+    """The squared distance from targets to what the last activation can give, per variance."""
+    kept = [np.asarray(c.target, np.float64) for c in calls if np.size(c.target)]
+    missed = total = 0.0
+    mean = float(np.mean([t.mean() for t in kept]))
+    for call, y in zip(calls, kept, strict=False):
+        low, high = _RANGES[call.feeds]
+        near = np.clip(y, low, high)
+        if call.feeds == "softmax":
+            if y.shape != call.prediction.shape or call.axis is None:
+                return math.nan
+            near = np.moveaxis(_to_simplex(np.moveaxis(y, call.axis, -1)), -1, call.axis)
+        missed += float(((y - near) ** 2).sum())
+        total += float(((y - mean) ** 2).sum())
+    return missed / total if total > 0 else math.nan
+
+
+def _to_simplex(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The nearest points whose numbers are not negative and sum to 1 along the last axis.
+
+    Held, Wolfe and Crowder (1974): y is lowered by one amount, and cut off at 0.
+    """
+    ordered = -np.sort(-y, axis=-1)
+    over = (np.cumsum(ordered, axis=-1) - 1.0) / np.arange(1, y.shape[-1] + 1)
+    count = np.sum(ordered > over, axis=-1, keepdims=True)
+    return np.maximum(y - np.take_along_axis(over, np.maximum(count - 1, 0), axis=-1), 0.0)
+
+
+def _sums(calls: Sequence[LossCall]) -> float:
+    return float(np.mean([np.asarray(c.target).sum(axis=c.axis).mean() for c in calls]))
 
 
 def _shape(shape: Sequence[int]) -> str:

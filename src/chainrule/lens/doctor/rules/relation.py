@@ -19,8 +19,7 @@ def foretold(x: Any, y: Any, classes: bool) -> dict[str, tuple[float, float, flo
     through random rectified features, fitted to one half of the samples and judged on the other;
     both also from totals, extremes and spreads over positions.
     """
-    table = _tokens(x) if x.dtype.kind in "iu" else x.reshape(len(x), -1).astype(np.float64)
-    table = _standard(table[:, :_WIDEST])
+    table = _table(x)
     wanted = _one_hot(y) if classes else y - y.mean(axis=0)
     guesses = {"neighbours": wanted[_nearest(table)], "a_line": _halves(table, wanted)}
     guesses["random_features"] = _halves(_rectified(table), wanted)
@@ -34,6 +33,22 @@ def foretold(x: Any, y: Any, classes: bool) -> dict[str, tuple[float, float, flo
     score, chance, spread = told["neighbours"]
     told["neighbours"] = score, chance, spread * 2**0.5  # of two neighbours, each tells the other
     return told
+
+
+def is_order(x: Any, y: Any) -> bool:
+    """Whether numbers of neighbours that differ are nearer to each other than any two that do.
+
+    So it is with amounts; with names for kinds, one is as near as another.
+    """
+    y = y.ravel()
+    apart = np.abs(y - y[_nearest(_table(x))])
+    pairs = np.abs(y[:, None] - y[None])
+    return bool((apart > 0).sum() >= 30 and apart[apart > 0].mean() < 0.8 * pairs[pairs > 0].mean())
+
+
+def _table(x: Any) -> Any:
+    table = _tokens(x) if x.dtype.kind in "iu" else x.reshape(len(x), -1).astype(np.float64)
+    return _standard(table[:, :_WIDEST])
 
 
 def _score(guess: Any, wanted: Any, classes: bool) -> tuple[float, float, float]:

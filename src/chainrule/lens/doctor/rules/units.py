@@ -18,7 +18,8 @@ class DeadRelu(Rule):
 
     Zeros alone are no fault: in a healthy network each unit is off for about half the inputs, and
     another half each time. Units die on the way, so what counts is the last quarter of the run; of
-    a program that learns, the last half.
+    a program that learns, the last half. Of such a program, and where half of the units are dead
+    from the start, a trial decides: others may do their work.
     """
 
     code = "DEAD_RELU"
@@ -45,6 +46,9 @@ class DeadRelu(Rule):
         if dead < (0.9 if learns else 0.5):
             return
         severity: Severity = "warning" if learns else "error"
+        early = [f for f in log.fired[:4] if f.shape == log.fired[-1].shape]
+        born = 1.0 - float(np.any(early, axis=0).mean())
+        certain = not learns and (dead >= 0.9 or dead - born > 0.25)
         yield Finding(
             self.code,
             severity,
@@ -53,11 +57,12 @@ class DeadRelu(Rule):
             "lower the learning rate, initialise with nn.init.kaiming_normal_ and biases of 0, or "
             "use nn.LeakyReLU(0.01)",
             rounded({
-                "dead_units": dead, "units": len(log.fired[-1]), "inputs": count,
-                "samples": len(log.fired), **losses_of(case, 0),
+                "dead_units": dead, "dead_at_first": born, "units": len(log.fired[-1]),
+                "inputs": count, "samples": len(log.fired), **losses_of(case, 0),
             }),
             log.place,
             log.place.path,
+            unless_tried=None if certain else "note",
             cure=lambda: [cures.Leaky(), cures.Revive(), cures.Rate(0.1)],
         )  # fmt: skip
 
@@ -95,7 +100,7 @@ class Saturated(Rule):
             }),
             log.place,
             log.place.path,
-            doubtful=any(case.learns(i) for i in case.optimizers),
+            doubtful=any(case.learns(i) or math.isnan(case.skill(i)) for i in case.optimizers),
             cure=lambda: [cures.Standardise(), cures.Revive(),
                           cures.Rectify(case.hidden_squashing())],
         )  # fmt: skip
