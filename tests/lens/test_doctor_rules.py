@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -166,6 +167,15 @@ def remembered(every: int, at: int) -> None:
     fit(Memory(every), (x, y), lr=1e-2, make=optim.Adam)
 
 
+def cloned() -> None:
+    """As layers of a transformer do: what comes later gets other gradients."""
+    cr.manual_seed(0)
+    layer = nn.Linear(12, 12)
+    same = [copy.deepcopy(layer) for _ in range(2)]
+    model = nn.Sequential(same[0], nn.ReLU(), same[1], nn.ReLU(), nn.Linear(12, 4))
+    fit(model, classes(), lr=1e-2, make=optim.Adam, epochs=8)
+
+
 HEALTHY: dict[str, Run] = {
     "a small rate for a sum over the batch": lambda: fit(
         mlp(6, 32, 1), amounts(), summed, lr=5e-4, epochs=12),
@@ -186,6 +196,7 @@ HEALTHY: dict[str, Run] = {
     "a last layer that starts at zero": lambda: fit(
         zero_ended(), correlated(), mean_square, lr=1e-2, make=optim.Adam, epochs=10),
     "a correction that starts at zero": adapted,
+    "layers that start as copies of one": cloned,
     "a rate that is annealed": lambda: scheduled(
         lambda o: optim.lr_scheduler.CosineAnnealingLR(o, 80)),
 }  # fmt: skip
@@ -289,6 +300,45 @@ def erased() -> None:
         optimizer.step()
 
 
+class Smoothed(nn.Module):
+    """Its features are averaged in NumPy, and what comes back is pooled before the last layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(12, 16), nn.Linear(8, 4)
+
+    def forward(self, x: Any) -> Any:
+        h = F.relu(self.first(x)).detach().numpy()
+        h = cr.tensor((h + np.roll(h, 1, axis=1)) / 2)
+        return self.last(h.reshape(-1, 8, 2).mean(2))
+
+
+class Mixture(nn.Module):
+    """Branches that are all copies of one, weighed by a gate that starts at zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        branch = mlp(6, 3, 1)
+        self.branches = nn.ModuleList([copy.deepcopy(branch) for _ in range(3)])
+        self.gate = nn.Linear(6, 3)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.zeros_(self.gate.bias)
+
+    def forward(self, x: Any) -> Any:
+        outputs = cr.cat([branch(x) for branch in self.branches], 1)
+        return (self.gate(x).softmax(1) * outputs).sum(1, keepdim=True)
+
+
+def misloaded() -> None:
+    cr.manual_seed(0)
+    body = mlp(12, 6, 6)
+    state = {f"module.{name}": value for name, value in mlp(12, 6, 6).state_dict().items()}
+    body.load_state_dict(state, strict=False)
+    body.requires_grad_(False)
+    model = nn.Sequential(body, nn.ReLU(), nn.Linear(6, 4))
+    fit(model, classes(), parameters=list(model[2].parameters()), lr=0.05, epochs=8)
+
+
 FAULTS: dict[str, tuple[Run, set[str]]] = {
     "outputs that sum to one, for targets that do not": (painted, {"LOSS_MISMATCH"}),
     "ReLU outputs for targets of both signs": (
@@ -300,6 +350,11 @@ FAULTS: dict[str, tuple[Run, set[str]]] = {
     "labels of other samples, learnt by heart": (learnt_by_heart, {"LABELS"}),
     "a residual network that grows": (growing, {"EXPLODING"}),
     "a detour through NumPy": (lambda: fit(Detour(), classes()), {"TRUNCATED_GRAPH"}),
+    "a detour through NumPy, and an operation after it": (
+        lambda: fit(Smoothed(), classes()), {"TRUNCATED_GRAPH"}),
+    "branches that are copies of one": (lambda: fit(Mixture(), amounts(), mean_square, lr=0.1),
+                                        {"SYMMETRIC_INIT"}),
+    "a state of which nothing has a place": (misloaded, {"FROZEN"}),
     "most of the network random and frozen": (starved, {"FROZEN"}),
     "a schedule by epochs, called for each batch": (
         lambda: scheduled(lambda o: optim.lr_scheduler.ExponentialLR(o, 0.5)), {"LR_TOO_LOW"}),

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.observation import Observer, hook_once, observation
 from ..core.value import Node
+from ..engine.reverse import users_of
 from ..errors import GradientError
 
 
@@ -19,11 +20,7 @@ class _Anomalies(Observer):
     """Checks each cotangent of a backward pass."""
 
     def backward(self, order: Sequence[Node], roots: Sequence[Node], wanted: object) -> None:
-        users: dict[Node, list[Node]] = {}
-        for node in order:
-            for parent in node.parents:
-                if parent is not None:
-                    users.setdefault(parent, []).append(node)
+        users = users_of(order)
         for node in order:
             if node.shape is not None:
                 hook_once(node, partial(self._check, users.get(node, [])))

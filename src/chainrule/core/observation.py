@@ -39,6 +39,9 @@ class Observer:
     def cut(self, tensor: Value, how: str) -> Any:
         """A tensor leaves its graph by ``detach``, ``item`` and so on: None, or what takes over."""
 
+    def loaded(self, module: Any, names: Sequence[str], others: Sequence[str]) -> None:
+        """A module took the entries `names` of a state; it has no place for the `others`."""
+
     def batches(self, loader: Any) -> None:
         """A loader begins an epoch."""
 

@@ -168,6 +168,16 @@ def reachable(roots: Iterable[Node], boundary: Collection[Node] = ()) -> list[No
     return sorted(seen, key=_creation, reverse=True)
 
 
+def users_of(order: Iterable[Node]) -> dict[Node, list[Node]]:
+    """Which of these nodes were computed from a node, in their order."""
+    users: dict[Node, list[Node]] = {}
+    for node in order:
+        for parent in node.parents:
+            if parent is not None:
+                users.setdefault(parent, []).append(node)
+    return users
+
+
 def _creation(node: Node) -> int:
     return node.order
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from ..core.aval import DType, describe
+from ..core.observation import observation
 from ..core.value import Value
 from ..errors import ArgumentError, DTypeError, StateError
 from ..tensor import Tensor, View
@@ -115,6 +116,8 @@ def load(module: Module, given: Mapping[str, Any], strict: bool, assign: bool) -
         raise _mismatch(module, wanted, arrays, result, misfits)
     for name, array in arrays.items():
         replace(wanted[name], array.copy() if assign else array.astype(wanted[name].dtype))
+    if observation.by is not None:
+        observation.by.loaded(module, list(arrays), result.unexpected_keys)
     return result
 
 

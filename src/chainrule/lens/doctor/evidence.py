@@ -165,6 +165,17 @@ class Call:
     """A digest of what a call in training mode, of which nothing is learnt, was given."""
 
 
+class Misload(NamedTuple):
+    """A state was loaded of which nothing had a place in the module."""
+
+    place: Place
+    count: int
+    """How many entries it had."""
+    example: str
+    parameters: frozenset[int]
+    """The ids of the module's parameters, which stayed as they were."""
+
+
 @final
 @dataclass
 class Broadcast:
@@ -214,6 +225,7 @@ class Evidence:
     losses: list[LossCall] = field(default_factory=list)
     inputs: dict[tuple[Any, ...], Inputs] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    misloads: list[Misload] = field(default_factory=list)
     broadcasts: dict[tuple[Any, ...], Broadcast] = field(default_factory=dict)
     severed: dict[Place, Severed] = field(default_factory=dict)
     """By the place where the state is cut off."""

@@ -326,10 +326,16 @@ class Examination:
         leads_nowhere = not any(id(x) in known for x in given)
         fed = [x for record in visited if record.op.name in LAYERS
                for x, want in zip(record.inputs, record.wants, strict=True)
-               if isinstance(x, np.ndarray) and not want and id(x) not in flow.maker]  # fmt: skip
+               if isinstance(x, np.ndarray) and not want]  # fmt: skip
+        beneath = [x for record in flow.ancestors_of_arrays(fed) for x in record.inputs
+                   if isinstance(x, np.ndarray) and id(x) not in flow.maker]  # fmt: skip
+        fed = [x for x in fed if id(x) not in flow.maker]
         for array, how, place in left:  # numbers went out, and came back as data
             made_by = flow.ancestors_of_arrays([array])
-            if not (leads_nowhere or _came_back(array, given) or _fed_on(array, fed, made_by)):
+            made_from = {id(x) for record in made_by for x in record.inputs}
+            fresh = [x for x in beneath if x.shape == array.shape]
+            if not (leads_nowhere or _came_back(array, given)
+                    or _fed_on(array, [*fed, *fresh], made_from)):  # fmt: skip
                 continue
             for record in made_by:
                 for x in record.inputs:
@@ -388,11 +394,10 @@ def _came_back(array: Any, given: Sequence[Any]) -> bool:
     )
 
 
-def _fed_on(array: Any, fed: Sequence[Any], made_by: Iterable[Record]) -> bool:
+def _fed_on(array: Any, fed: Sequence[Any], made_from: set[int]) -> bool:
     """Whether layers are fed data of as many rows as `array`, which was not made from them."""
-    used = {id(x) for record in made_by for x in record.inputs}
     return array.ndim > 1 and any(
-        x.ndim > 1 and len(x) == len(array) and x.dtype.kind == "f" and id(x) not in used
+        x.ndim > 1 and len(x) == len(array) and x.dtype.kind == "f" and id(x) not in made_from
         for x in fed
     )
 

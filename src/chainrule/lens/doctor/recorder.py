@@ -13,7 +13,7 @@ import numpy as np
 from ...core.observation import Observer
 from ...core.op import Op
 from ...core.value import Node, Scope, Value, tape
-from .evidence import Call, Evidence, NonFinite, ParameterLog, Update, digest
+from .evidence import Call, Evidence, Misload, NonFinite, ParameterLog, Update, digest
 from .examination import Examination
 from .flow import Flow, LossFrame, Record
 from .places import Place, here, user_frame
@@ -196,6 +196,13 @@ class Recorder(Observer):
         if how != "detach()" and threading.get_ident() == self._thread and len(self._left) < 64:
             site, _ = here()
             self._left.append((tensor.array, how, site.place(tape.scope)))
+
+    def loaded(self, module: Any, names: Sequence[str], others: Sequence[str]) -> None:
+        if others and not names:
+            site, _ = here()
+            self.evidence.misloads.append(Misload(
+                site.place(), len(others), others[0], frozenset(map(id, module.parameters())),
+            ))  # fmt: skip
 
     def batches(self, loader: Any) -> None:
         self.evidence.loaders += not loader.shuffle and loader.sampler is None

@@ -11,6 +11,7 @@ import numpy as np
 from ...core.observation import Observer, hook_once
 from ...core.op import Op
 from ...core.value import Node, tape
+from ...engine.reverse import users_of
 from .flow import Flow, Record, described
 from .places import Place, here
 from .recorder import Enough
@@ -69,11 +70,7 @@ class Search(Observer):
             if found is not None:
                 self.culprit = Culprit(found.operation, False, found.place, found.operands)
             return
-        users: dict[Node, list[Node]] = {}
-        for node in order:
-            for parent in node.parents:
-                if parent is not None:
-                    users.setdefault(parent, []).append(node)
+        users = users_of(order)
         for node in order:
             if node.shape is not None:
                 hook_once(node, self._checker(node, users))

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from .. import cures
 from ..case import ENOUGH, Case, Rule, losses_of
-from ..evidence import ParameterLog
+from ..evidence import Misload, ParameterLog
 from ..findings import Finding, Severity
 from ..places import Place
+from .units import copies
 
 
 class TruncatedGraph(Rule):
@@ -136,7 +137,7 @@ class NoGradient(Rule):
             if len(seen) >= ENOUGH and not p.nonzero and p.tensor.array.size > 1:
                 zeros.append(p)
         quiet = [p for p in zeros if not p.twin_rows and not self._is_offset(case, p)]
-        if quiet and not _has_dead(case):
+        if quiet and not _has_dead(case) and not copies(case):
             yield Finding(
                 self.code,
                 "error",
@@ -273,6 +274,11 @@ class Frozen(Rule):
         )
         positions = [p.order for p in on if p.order < 1 << 60]
         last_on = max(positions, default=0)
+        misload = next((m for m in evidence.misloads for p in off if id(p.tensor) in m.parameters),
+                       None)  # fmt: skip
+        if misload is not None:
+            yield self._unloaded(case, off, misload)
+            return
         names = [p.name.rpartition(".")[0] for p in off]
         listed = list(evidence.names.values())
         after = [p for p in off if _index(listed, p.name) > max(
@@ -296,6 +302,23 @@ class Frozen(Rule):
             case.step_place(0),
             off[0].name,
             unless_tried="note" if starved and not misplaced and not self._is_stuck(case) else None,
+            cure=lambda: cures.Wake(),
+        )  # fmt: skip
+
+    def _unloaded(self, case: Case, off: Sequence[ParameterLog], misload: Misload) -> Finding:
+        return Finding(
+            self.code,
+            "warning" if case.is_good else "error",
+            f"{_named(off)} wants no gradient and holds its first, random values: none of the "
+            f"{misload.count} entries of the state loaded at {misload.place} has a place in the "
+            "module",
+            "requires_grad is False: no derivative by it is computed",
+            f"rename the entries, such as {misload.example}, to the names that state_dict() of the "
+            "module has; strict=True says which do not fit",
+            {"parameters": [p.name for p in off], "entries": misload.count, "taken": 0,
+             "updates": len(case.evidence.updates)},
+            misload.place,
+            off[0].name,
             cure=lambda: cures.Wake(),
         )  # fmt: skip
 

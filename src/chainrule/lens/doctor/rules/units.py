@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import cures
 from ..case import Case, Rule, losses_of, rounded
-from ..evidence import ActivationLog, ParameterLog, geometric, median
+from ..evidence import ActivationLog, ParameterLog, digest, geometric, median
 from ..findings import Finding, Severity
 
 
@@ -122,6 +122,7 @@ class SymmetricInit(Rule):
             if p.twin_rows and p.reached and len(p.twin_gradients) >= 2 and self._stays(case, p)
         ]  # fmt: skip
         if not alike:
+            yield from self._copies(case)
             return
         p = alike[0]
         place = next((x.place for x in case.evidence.layers.values()
@@ -137,6 +138,26 @@ class SymmetricInit(Rule):
              "cosine_between_gradients_of_units": rounded(median(p.twin_gradients)),
              "steps": len(p.twin_gradients)},
             place,
+            p.name,
+            cure=lambda: cures.Revive(),
+        )  # fmt: skip
+
+    def _copies(self, case: Case) -> Iterator[Finding]:
+        """Whole branches that started alike, and are still alike after all updates."""
+        found = copies(case)
+        if not found:
+            return
+        p, steps = found[0][0], max(q.nonzero for q in found[0])
+        yield Finding(
+            self.code,
+            "warning" if case.is_good else "error",
+            f"{', '.join(q.name for q in found[0])} started with the same weights and still hold "
+            f"the same after {steps} updates: they stay one branch",
+            "the products along the branches have the same factors",
+            "make each branch anew instead of copying one, so that each draws weights of its own",
+            {"parameters": [q.name for group in found for q in group], "branches": len(found[0]),
+             "steps": steps},
+            case.step_place(0),
             p.name,
             cure=lambda: cures.Revive(),
         )  # fmt: skip
@@ -207,6 +228,17 @@ class BadInitScale(Rule):
             doubtful=True,
             cure=lambda: cures.Revive(),
         )  # fmt: skip
+
+
+def copies(case: Case) -> list[list[ParameterLog]]:
+    """Weights that are trained, were alike at the start, and are alike to the last bit now."""
+    found: dict[tuple[bytes, bytes], list[ParameterLog]] = {}
+    for p in case.evidence.parameters.values():
+        now = p.tensor.array
+        trained = p.optimizer is not None and p.changed and p.nonzero >= 3
+        if trained and p.ndim >= 2 and np.isfinite(now).all() and np.ptp(now) > 0:
+            found.setdefault((digest(p.first), digest(now)), []).append(p)
+    return [group for group in found.values() if len(group) > 1]
 
 
 def _spread(p: ParameterLog) -> float:
