@@ -12,8 +12,12 @@ from test_doctor import amounts, classes, fit, judged, mean_square, mlp, tuned
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.lens.doctor.flow import Flow, Record
+from chainrule.lens.doctor.places import Site
+from chainrule.lens.doctor.reading import views_of
 from chainrule.lens.doctor.rules.relation import foretold
 from chainrule.nn import functional as F
+from chainrule.ops.movement import IDENTITY
 
 Run = Callable[[], None]
 
@@ -429,3 +433,9 @@ def test_no_dependence_is_seen_where_there_is_none() -> None:
 def test_constant_inputs_and_single_classes_tell_nothing() -> None:
     assert not is_told(np.zeros((200, 3)), np.arange(200)[:, None] % 2, True)
     assert not is_told(np.random.default_rng(0).random((200, 3)), np.zeros((200, 1)), True)
+
+
+def test_an_operation_that_passes_on_what_it_is_given_made_nothing() -> None:
+    x, flow = cr.ones(3, 2), Flow()
+    flow.add(Record(IDENTITY, [x], [x], Site(is_told.__code__, 0), None, True, None))
+    assert len(list(views_of(flow, x.array))) == 1

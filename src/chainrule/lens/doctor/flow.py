@@ -87,7 +87,8 @@ class Flow:
             self.clear()
         self.records.append(record)
         for array, node in zip(record.outputs, record.nodes, strict=True):
-            self.maker.setdefault(id(array), record)
+            if not any(array is x for x in record.inputs):  # what an operation passes on as it is
+                self.maker.setdefault(id(array), record)
             if node is not None:
                 self.by_node[node] = record
 
