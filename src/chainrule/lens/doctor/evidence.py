@@ -169,8 +169,8 @@ class Misload(NamedTuple):
     """A state was loaded of which nothing had a place in the module."""
 
     place: Place
-    count: int
-    """How many entries it had."""
+    entries: int
+    """How many it had."""
     example: str
     parameters: frozenset[int]
     """The ids of the module's parameters, which stayed as they were."""

@@ -310,12 +310,12 @@ class Frozen(Rule):
             self.code,
             "warning" if case.is_good else "error",
             f"{_named(off)} wants no gradient and holds its first, random values: none of the "
-            f"{misload.count} entries of the state loaded at {misload.place} has a place in the "
+            f"{misload.entries} entries of the state loaded at {misload.place} has a place in the "
             "module",
             "requires_grad is False: no derivative by it is computed",
             f"rename the entries, such as {misload.example}, to the names that state_dict() of the "
             "module has; strict=True says which do not fit",
-            {"parameters": [p.name for p in off], "entries": misload.count, "taken": 0,
+            {"parameters": [p.name for p in off], "entries": misload.entries, "taken": 0,
              "updates": len(case.evidence.updates)},
             misload.place,
             off[0].name,
