@@ -117,10 +117,13 @@ def _compile(sources: list[Source], symbols: list[str], target: Target) -> list[
             code.text.replace(native.ENTRY, f"@{symbol}"), target
         )
 
-    if len(sources) == 1:
-        return [one(sources[0], symbols[0])]
-    with ThreadPoolExecutor(min(len(sources), os.cpu_count() or 1)) as pool:
-        return list(pool.map(one, sources, symbols))
+    try:
+        if len(sources) == 1:
+            return [one(sources[0], symbols[0])]
+        with ThreadPoolExecutor(min(len(sources), os.cpu_count() or 1)) as pool:
+            return list(pool.map(one, sources, symbols))
+    finally:
+        native.rest()
 
 
 if hasattr(os, "register_at_fork"):

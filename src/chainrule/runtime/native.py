@@ -18,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
-from . import elf
+from . import elf, pages
 
 if TYPE_CHECKING:
     from .target import Target
@@ -119,6 +119,11 @@ def _generate(text: str, target: Target, *, as_object: bool) -> bytes:
         return ctypes.string_at(start, size)
     finally:
         library.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+def rest() -> None:
+    """Give back the memory of LLVM's own code, some 50 MB, until something is compiled again."""
+    pages.release(os.path.realpath(binding().ffi.lib._name))
 
 
 def _machine(target: Target) -> Any:
