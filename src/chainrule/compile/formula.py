@@ -48,7 +48,7 @@ _UNARY = frozenset(
     {
         "abs", "sign", "floor", "ceil", "round", "trunc", "sqrt", "rsqrt", "reciprocal", "exp",
         "expm1", "log", "log1p", "log2", "log10", "sigmoid", "tanh", "sinh", "cosh", "erf", "erfc",
-        "normal_cdf", "sin", "cos", "tan", "asin", "acos", "atan",
+        "normal_cdf", "gelu_slope", "sin", "cos", "tan", "asin", "acos", "atan",
     }
 )  # fmt: skip
 _BINARY = frozenset(

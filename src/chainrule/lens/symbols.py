@@ -221,6 +221,9 @@ def _functions() -> dict[str, Callable[..., Any]]:
         "where": lambda test, a, b: sp.Piecewise((a, test), (b, True)),
         "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),
         "normal_cdf": lambda x: (1 + sp.erf(x / sp.sqrt(2))) / 2,
+        "gelu_slope": lambda x: (
+            (1 + sp.erf(x / sp.sqrt(2))) / 2 + x * sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
+        ),
         "expm1": lambda x: sp.exp(x) - 1,
         "log1p": lambda x: sp.log(1 + x),
         "log2": lambda x: sp.log(x) / sp.log(2),

@@ -22,7 +22,6 @@ __all__ = [
     "softplus", "softsign",
 ]  # fmt: skip
 
-_SQRT_HALF = math.sqrt(0.5)
 _NORMAL_DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 _TANH_SCALE, _TANH_CUBIC = math.sqrt(2.0 / math.pi), 0.044715
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -146,8 +145,26 @@ class Gelu(_Activation):
         return xs[0] * error_function.normal_cdf(xs[0])
 
     def slope(self, x: Data, y: Data) -> Data:
-        below = elementwise.erf(x * _SQRT_HALF) * 0.5 + 0.5
-        return below + x * (elementwise.exp(x * x * -0.5) * _NORMAL_DENSITY)
+        return apply(GELU_SLOPE, x)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for sample in super().samples():
+            yield Sample(sample.op, floats(sample.inputs[0].shape, low=-4.0, high=4.0))
+
+
+class GeluSlope(_Activation):
+    """y = Φ(x) + x φ(x), the slope of gelu, φ the normal density;  dy/dx = (2 - x²) φ(x)."""
+
+    expr = "gelu_slope({0})"
+    math = ("(2 - {0}**2) * exp(-{0}**2 / 2) / sqrt(2 * pi)",)
+
+    def forward(self, *xs: Any) -> Any:
+        return error_function.gelu_slope(xs[0])
+
+    def slope(self, x: Data, y: Data) -> Data:
+        xx = x * x
+        return (2.0 - xx) * (elementwise.exp(xx * -0.5) * _NORMAL_DENSITY)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -194,8 +211,8 @@ class Mish(_Activation):
         return t + x * (1.0 - t * t) * elementwise.sigmoid(x)
 
 
-LOGSIGMOID, SILU, GELU, GELU_TANH = Logsigmoid(), Silu(), Gelu(), GeluTanh()
-MISH = Mish()
+LOGSIGMOID, SILU, MISH = Logsigmoid(), Silu(), Mish()
+GELU, GELU_SLOPE, GELU_TANH = Gelu(), GeluSlope(), GeluTanh()
 
 
 def _step(x: Data, above: Data, otherwise: Data) -> Data:

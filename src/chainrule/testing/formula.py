@@ -111,9 +111,9 @@ _LIBRARY = frozenset(
     {
         "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "sin", "cos", "tan",
         "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "erf", "erfc", "sigmoid",
-        "normal_cdf", "hypot", "floor_divide", "lgamma", "digamma", "polygamma", "zeta", "igamma",
-        "igammac", "erfcx", "erfinv", "ndtri", "besseli", "besselj", "besselk", "bessely", "airyai",
-        "square", "reciprocal", "floor", "ceil",
+        "normal_cdf", "gelu_slope", "hypot", "floor_divide", "lgamma", "digamma", "polygamma",
+        "zeta", "igamma", "igammac", "erfcx", "erfinv", "ndtri", "besseli", "besselj", "besselk",
+        "bessely", "airyai", "square", "reciprocal", "floor", "ceil",
     }
 )  # fmt: skip
 """Functions taken from ``math`` or mpmath, or made from theirs; the special ones mpmath only."""
@@ -221,6 +221,9 @@ def _library(home: Any, name: str) -> Callable[..., Any]:
         "rsqrt": lambda x: _quotient(1, home.sqrt(x)),
         "sigmoid": lambda x: 1 / (1 + home.exp(-x)) if x >= 0 else home.exp(x) / (1 + home.exp(x)),
         "normal_cdf": lambda x: home.erfc(-x / home.sqrt(2)) / 2,
+        "gelu_slope": lambda x: (
+            home.erfc(-x / home.sqrt(2)) / 2 + x * home.exp(-x * x / 2) / home.sqrt(2 * home.pi)
+        ),
         "floor_divide": lambda a, b: home.floor(_quotient(a, b)),
         "square": lambda x: x * x,
         "reciprocal": lambda x: _quotient(1, x),

@@ -395,6 +395,15 @@ def test_large_work_is_cut_into_many_even_tiles() -> None:
     assert contraction(product(32, 16, 16), machine).tiles == 1
 
 
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_a_product_read_across_fetches_the_next_rows(dtype: Any, machine: Target) -> None:
+    """As in a weight's gradient; one that is read along its rows needs nothing."""
+    along = product(512, 128, 128, dtype)
+    across = along._replace(left=along.left._replace(free=(1,), depth=(512,)))
+    assert "prefetch" in contraction(across, machine).text
+    assert "prefetch" not in contraction(along, machine).text
+
+
 def test_a_product_with_few_tiles_of_rows_still_has_eight_units() -> None:
     machine = runnable("native")
     left, right = Operand(0, (), (1,), (512,)), Operand(1, (), (1,), (1,))

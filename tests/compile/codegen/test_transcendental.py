@@ -35,10 +35,15 @@ def _sigmoid(x: Array) -> Array:
     return np.where(x < 0, t, 1.0) / (1.0 + t)
 
 
+def _gelu_slope(x: Array) -> Array:
+    x = np.clip(x, -50.0, 50.0)
+    return special.ndtr(x) + x * np.exp(x * x * -0.5) / np.sqrt(2 * np.pi)
+
+
 IN_DOUBLE: dict[str, Callable[..., Any]] = {
     "sigmoid": _sigmoid, "erf": special.erf, "erfc": special.erfc, "asin": np.arcsin,
     "normal_cdf": lambda x: special.erfc(-x * np.sqrt(0.5)) / 2, "acos": np.arccos,
-    "atan": np.arctan, "atan2": np.arctan2, "pow": np.power,
+    "gelu_slope": _gelu_slope, "atan": np.arctan, "atan2": np.arctan2, "pow": np.power,
 }  # fmt: skip
 IN_DIGITS: dict[str, Callable[..., Any]] = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "log2": lambda x: mpmath.log(x, 2),
@@ -128,7 +133,24 @@ def test_float64_is_within_its_bound(name: str) -> None:
                 assert wrong <= ULP[name, "float64"], f"{[x[i] for x in xs]}: {y[i]}"
 
 
-@pytest.mark.parametrize("name", [*NAMES, "normal_cdf"])
+def test_the_slope_of_gelu_is_within_three_roundings_of_one() -> None:
+    """It crosses zero where two terms cancel, so a unit in its last place says nothing there."""
+    (x,) = arguments("gelu_slope", np.random.default_rng(0), "float32", 20_000)
+    with np.errstate(all="ignore"):
+        want = _gelu_slope(x.astype(np.float64))
+    for kernel in kernels("gelu_slope", "float32"):
+        got = kernel(x)
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(x))
+        assert np.nanmax(np.abs(got - want)) <= 3 * 2.0**-24
+    doubles = np.random.default_rng(1).uniform(-9.0, 9.0, 1000)
+    with mpmath.workdps(40):
+        exact = [mpmath.ncdf(x) + x * mpmath.npdf(x) for x in map(mpmath.mpf, doubles)]
+    for kernel in kernels("gelu_slope", "float64"):
+        wrong = max(abs(y - true) for y, true in zip(kernel(doubles), exact, strict=True))
+        assert wrong <= 3 * 2.0**-53
+
+
+@pytest.mark.parametrize("name", [*NAMES, "normal_cdf", "gelu_slope"])
 def test_float64_at_the_edges(name: str) -> None:
     xs = arguments(name, np.random.default_rng(2), "float64", 0)
     with np.errstate(all="ignore"):
@@ -142,7 +164,7 @@ def test_float64_at_the_edges(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", [*NAMES, "normal_cdf"])
+@pytest.mark.parametrize("name", [*NAMES, "normal_cdf", "gelu_slope"])
 def test_vectors_and_single_elements_have_the_same_bits(name: str, dtype: str) -> None:
     xs = arguments(name, np.random.default_rng(3), dtype, 300)
     for name_ in TARGETS:

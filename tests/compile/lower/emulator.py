@@ -21,7 +21,7 @@ from chainrule.compile.kernels import (
     Scan,
     Scatter,
 )
-from chainrule.ops.error_function import normal_cdf
+from chainrule.ops.error_function import gelu_slope, normal_cdf
 
 FUNCTIONS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
@@ -35,8 +35,8 @@ FUNCTIONS: dict[str, Any] = {
     "shl": np.left_shift, "shr": np.right_shift, "erf": ops.erf, "reciprocal": np.reciprocal,
     "isnan": np.isnan, "floor_divide": np.floor_divide, "remainder": np.remainder,
     "sin": np.sin, "cos": np.cos, "sign": np.sign, "round": np.round, "trunc": np.trunc,
-    "normal_cdf": normal_cdf, "bit_not": np.bitwise_not, "isinf": np.isinf,
-    "isfinite": np.isfinite,
+    "normal_cdf": normal_cdf, "gelu_slope": gelu_slope, "bit_not": np.bitwise_not,
+    "isinf": np.isinf, "isfinite": np.isfinite,
     "mulhi": lambda a, b: (a.astype(np.uint64) * b.astype(np.uint64) >> np.uint64(32)),
 }  # fmt: skip
 FOLDS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum,

@@ -25,6 +25,8 @@ from .tiling import Section, choose
 
 LINE = 64
 """Bytes of a cache line."""
+FAR = 512
+"""Bytes between steps of depth that the processor does not fetch ahead by itself."""
 FETCHES = 96
 """Cache lines of `left` that a tile fetches for the next one, at most."""
 
@@ -297,7 +299,8 @@ class _Writer:
         spots = self._spots(s, tile.sums, len(rows)) if s.late else []
         if loaded:
             sums = [f.load(p, t, self.align) for p, t in zip(spots, types, strict=True)]
-        micro = MicroKernel(f, self.target, kernel.dtype, rows, s.vectors)
+        ahead = self._ahead(s, dims, len(rows))
+        micro = MicroKernel(f, self.target, kernel.dtype, rows, s.vectors, ahead)
         # Else LLVM keeps an address for each row, for all loops around, and runs out of registers.
         sums = micro.add(dims, Place(opaque(f, start), opaque(f, right)), sums)
         if not s.late:
@@ -353,9 +356,24 @@ class _Writer:
             begin = f.offset(start, self.element, step + ahead + low)
 
             def one(i: Val, begin: Val = begin) -> None:
-                self._prefetch(f.offset(begin, "i8", i))
+                f.prefetch(f.offset(begin, "i8", i))
 
             f.loop(0, lines * LINE, LINE, one, hint="fetch")
+
+    def _ahead(self, s: Section, dims: Sequence[Dim], rows: int) -> list[int]:
+        """Where in `left`, from its first row, a step of depth fetches what the next tile reads.
+
+        That is for rows that are neighbours in memory where the steps of depth are far apart, as
+        in the gradients of weights: the processor expects neither the one nor the other. From
+        memory, such a product with 512 rows becomes a sixth faster.
+        """
+        item = self.align
+        last = s.axis == len(self.kernel.rows) - 1
+        if not (dims and last) or self.kernel.left.free[-1] != 1 or rows == 1:
+            return []
+        if abs(dims[-1].left) * item < FAR:
+            return []
+        return list(range(2 * rows - 1, rows - 1, -(LINE // item)))
 
     def _fetch_operands(self, s: Section, u: _Unit, tile: _Tile, rows: int) -> None:
         """Fetch what the epilogue of a tile loads, while its sums are made.
@@ -380,12 +398,7 @@ class _Writer:
             at = f.add(u.starts[a], self._dot(tile.place, strides))
             base = f.offset(self.pointers[a.slot], memory_type(a.dtype), at)
             for line in lines:
-                self._prefetch(f.offset(base, "i8", line * LINE))
-
-    def _prefetch(self, pointer: Val) -> None:
-        """Have a cache line come to the first level, to be read."""
-        hint = [Val("i32 immarg", n) for n in ("0", "3", "1")]
-        self.f.call("llvm.prefetch.p0", [pointer, *hint], "void")
+                f.prefetch(f.offset(base, "i8", line * LINE))
 
     # Epilogue -------------------------------------------------------------------------------------
 

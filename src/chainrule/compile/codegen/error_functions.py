@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from .exponentials import exp, normal_exp
-from .lanes import Lanes, at_most, fma, horner, lane_by_lane, where
+from .lanes import Lanes, at_least, at_most, fma, horner, lane_by_lane, where
 
 _SMALL = (0.12837917, -0.37612605, 0.11283143, -0.026822109, 0.0050874394, -0.00065495947)
 """erf(x)/x - 1 in x², to 2⁻²⁸."""
@@ -20,6 +20,12 @@ _LARGE = (-5.6861e-05, -1.1282713, -0.63614225, -0.104876265, 0.022697309, -0.00
 _TAIL = (0.7022694, 0.32183725, 0.006703858, -0.03914761, 0.005051341, 0.0061367555, -0.003291787,
          -0.00011443254, 0.00094011525, -0.0003643323, -9.827054e-05, 7.773212e-05)  # fmt: skip
 """(1 + 0.75 x) exp(x²) erfc(x) in v for 0 <= x <= 10.3, to 2⁻²⁷."""
+_SLOPE = (0.49999997, -0.797882855, 0.249972567, -0.132805765, 0.0619239025, -0.0254717749,
+          0.00900380965, -0.00259006768, 0.000563644164, -8.47690171e-05, 7.70852785e-06,
+          -3.15529661e-07)  # fmt: skip
+"""exp(x²/2) Φ(-x) - x/√(2π) for 0 <= x <= 5.8, to 2⁻²⁶ exp(x²/2)."""
+_SLOPE_END = {"float": 13.0, "double": 40.0}
+"""The normal density of more is below the rounding of anything that counts, but not subnormal."""
 _END = 10.3
 """The complement of more is 0 in float32."""
 
@@ -51,6 +57,22 @@ def normal_cdf(x: Lanes) -> Lanes:
     size = at_most(x.abs(), _END * math.sqrt(2.0))
     square, lost = _square(size)
     y = _tail(size * math.sqrt(0.5), square * 0.5, lost * 0.5) * 0.5
+    return where(x < 0.0, y, 1.0 - y)
+
+
+def gelu_slope(x: Lanes) -> Lanes:
+    """Φ(x) + x φ(x), the normal distribution function and density, to 3 roundings of one.
+
+    In float32 both are one exponential times one polynomial, for the slope at -x is what is missing
+    to one at x.
+    """
+    end = _SLOPE_END[x.element]
+    if x.element == "double":
+        bounded = at_least(at_most(x, end), -end)
+        density = exp(bounded * bounded * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
+        return normal_cdf(bounded) + bounded * density
+    size = at_most(x.abs(), end)
+    y = normal_exp(size * size * -0.5) * horner(size, _SLOPE)
     return where(x < 0.0, y, 1.0 - y)
 
 

@@ -67,10 +67,13 @@ class MicroKernel:
         dtype: DType,
         rows: Sequence[int],
         vectors: Sequence[Vector],
+        ahead: Sequence[int] = (),
     ) -> None:
         self.f, self.target, self.dtype = function, target, dtype
         self.element = memory_type(dtype)
         self.rows, self.vectors = rows, vectors
+        self.ahead = ahead
+        """Offsets in `left` of what each step fetches for later."""
 
     def add(self, dims: Sequence[Dim], at: Place, sums: list[Val]) -> list[Val]:
         """The sums, row by row, with the products of all points of `dims` added."""
@@ -142,6 +145,8 @@ class MicroKernel:
     def _across(self, at: Place, sums: list[Val]) -> list[Val]:
         """Vectors along columns: each row's element of `left` times the vectors of `right`."""
         f, align = self.f, self.dtype.itemsize
+        for offset in self.ahead:
+            f.prefetch(f.offset(at.left, self.element, at.left_offset + offset))
         right = [self._load(at.right, at.right_offset + v.offset, v) for v in self.vectors]
         added: list[Val] = []
         for offset in self.rows:

@@ -135,6 +135,11 @@ class Function:
             return Val("void", "")
         return self.emit(type_, text)
 
+    def prefetch(self, pointer: Val) -> None:
+        """Have a cache line come to the first level, to be read."""
+        hint = [Val("i32 immarg", n) for n in ("0", "3", "1")]
+        self.call("llvm.prefetch.p0", [pointer, *hint], "void")
+
     def intrinsic(self, name: str, *args: Val) -> Val:
         """``llvm.<name>.<type>`` with operands and result of one type: fma, sqrt, floor, fabs …"""
         a = args[0]
