@@ -113,7 +113,7 @@ PRIMITIVES = {
     "lstm": {"concatenate", "matmul", "one_hot", "slice", "stack", "tanh"},
     "gru": {"concatenate", "matmul", "one_hot", "slice", "stack", "tanh"},
     "rnn": {"matmul", "one_hot", "slice", "stack", "tanh"},
-    "mlp": {"erf", "gelu", "matmul", "one_hot", "rsqrt"},
+    "mlp": {"gelu", "gelu_slope", "matmul", "one_hot", "rsqrt"},
 }
 """What is left besides arithmetic, reductions and reshapes."""
 PLAIN = {

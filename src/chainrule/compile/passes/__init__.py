@@ -13,15 +13,26 @@ from ... import config
 from ...core.graph import Graph
 from .expand import expand
 from .prune import prune
+from .settle import settle
 from .share import share
 from .simplify import simplify
 from .unmask import unmask
 from .verify import verify
 
-__all__ = ["PIPELINE", "expand", "optimize", "prune", "share", "simplify", "unmask", "verify"]
+__all__ = [
+    "PIPELINE",
+    "expand",
+    "optimize",
+    "prune",
+    "settle",
+    "share",
+    "simplify",
+    "unmask",
+    "verify",
+]
 
 PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
-    prune, unmask, expand, simplify, share, prune,
+    prune, unmask, expand, simplify, share, prune, settle,
 )  # fmt: skip
 """The passes in the order that they run in."""
 _ROUNDS = 4
