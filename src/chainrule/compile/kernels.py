@@ -158,8 +158,8 @@ class Contraction(NamedTuple):
     products, convolutions and their gradients are all of this form: a convolution's rows are
     (image, y, x), its depth (ky, kx, channel), and `left` has the image's strides for both.
 
-    Loads and stores of the epilogue have strides along (*batch, *rows, columns). `frame` says which
-    steps of depth are in the padding of a window.
+    Loads and stores of the epilogue have strides along (*batch, *rows, columns). `frames` say which
+    steps of depth are in the padding of a window, each for one coordinate.
     """
 
     dtype: DType
@@ -171,15 +171,13 @@ class Contraction(NamedTuple):
     right: Operand
     stores: tuple[Store, ...]
     slots: int
-    frame: Frame | None = None
+    frames: tuple[Frame, ...] = ()
 
     @property
     def products(self) -> int:
         """How many multiplications (and additions) it takes."""
         count = math.prod(self.batch) * math.prod(self.rows) * self.columns * math.prod(self.depth)
-        return (
-            count if self.frame is None else round(count * self.frame.share(self.rows, self.depth))
-        )
+        return round(count * math.prod([f.share(self.rows, self.depth) for f in self.frames]))
 
 
 class Scan(NamedTuple):

@@ -304,7 +304,7 @@ def test_steps_in_the_padding_are_left_out(
     sizes = (n, high, size, co)
     store = Store(Access(2, F32, strides_of(sizes)), Total(F32))
     whole = Contraction(F32, (), sizes[:3], co, (k, k, ci), left, right, (store,), 3)
-    framed = whole._replace(frame=frame)
+    framed = whole._replace(frames=(frame,))
     assert framed.products < whole.products
     rng = np.random.default_rng(0)
     images = rng.normal(size=(n, size + 2 * pad, wide, ci)).astype(np.float32)
@@ -334,7 +334,7 @@ def test_lines_in_the_padding_add_nothing_to_a_weight(
     store = Store(Access(2, F32, strides_of((k, k, ci, co))), Total(F32))
     kernel = Contraction(
         F32, (), (k, k, ci), co, (n, high, high), left, right, (store,), 3,
-        Frame((1, 0, 0), (0, stride, 0), -pad, size),
+        (Frame((1, 0, 0), (0, stride, 0), -pad, size),),
     )  # fmt: skip
     rng = np.random.default_rng(0)
     images = rng.integers(-4, 5, (n, tall, wide, ci)).astype(np.float32)
@@ -346,6 +346,50 @@ def test_lines_in_the_padding_add_nothing_to_a_weight(
     compiled = Compiled(contraction(kernel, machine), machine)
     compiled.bind([images.ravel(), slopes, out])(0, compiled.tiles)
     np.testing.assert_array_equal(out, want)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("k", "stride", "pad"), [(3, 1, 1), (3, 1, 2), (5, 1, 2), (3, 2, 1), (2, 1, 1), (4, 3, 2)]
+)
+def test_columns_in_the_padding_are_left_out_of_tiles_of_whole_lines(
+    k: int, stride: int, pad: int, backwards: bool, machine: Target
+) -> None:
+    """Padding beside the images may be NaN."""
+    n, size, co, ci = 3, 4, 8, 5
+    side, wide = (size + 2 * pad - k) // stride + 1, size + 2 * pad
+    line = wide * ci
+    free, depth = (wide * line, stride * line, stride * ci), (line, ci, 1)
+    left = Operand(0, (), free, depth)
+    frames = [Frame(r, d, -pad, size) for r, d in (((0, stride, 0), (1, 0, 0)),
+                                                  ((0, 0, stride), (0, 1, 0)))]  # fmt: skip
+    if backwards:
+        left = left._replace(depth=(-line, -ci, 1), offset=(k - 1) * (line + ci))
+        frames = [f._replace(depth=tuple(-d for d in f.depth), offset=k - 1 - pad) for f in frames]
+    right = Operand(1, (), (1,), (k * ci * co, ci * co, co))
+    sizes = (n, side, side, co)
+    store = Store(Access(2, F32, strides_of(sizes)), Total(F32))
+    whole = Contraction(F32, (), sizes[:3], co, (k, k, ci), left, right, (store,), 3)
+    framed = whole._replace(frames=tuple(frames))
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(n, wide, wide, ci)).astype(np.float32)
+    weights = rng.normal(size=k * k * ci * co).astype(np.float32)
+    inside = np.zeros((wide, wide), bool)
+    inside[pad : pad + size, pad : pad + size] = True
+    images[:, ~inside] = 0.0
+    found = []
+    for kernel, beside in ((whole, 0.0), (framed, np.nan)):
+        images[:, :, :pad] = images[:, :, pad + size :] = beside
+        out = np.full(sizes, 7.0, np.float32)
+        compiled = Compiled(contraction(kernel, machine), machine)
+        compiled.bind([images.ravel(), weights, out])(0, compiled.tiles)
+        found.append(out)
+    np.testing.assert_array_equal(found[1], found[0])
+    counts = [
+        sum(inside[stride * y + i, stride * x + j] for i in range(k) for j in range(k))
+        for y in range(side) for x in range(side)
+    ]  # fmt: skip
+    assert framed.products == sum(counts) * n * ci * co
 
 
 def _coordinate(frame: Frame, row: int, step: int) -> int:

@@ -15,11 +15,11 @@ from typing import NamedTuple, TypeAlias
 
 from ...runtime.code import Code
 from ...runtime.target import Target
-from ..kernels import Access, Contraction, Operand, Sizes
+from ..kernels import Access, Contraction, Frame, Operand, Sizes
 from .epilogue import Epilogue, weight
 from .forms import simplify
 from .framing import inside
-from .micro import STRAIGHT, Dim, MicroKernel, Place, opaque
+from .micro import STRAIGHT, TURN, Dim, MicroKernel, Place, opaque
 from .text import Function, Val, constant, memory_type, vector
 from .tiling import Section, choose
 
@@ -219,8 +219,8 @@ class _Writer:
             if depth[s.split] % s.step and isinstance(high, Val):
                 size = f.binary("sub nsw", high, low)
             dims = [
-                Dim(size, most, *strides)
-                for size, most, *strides in zip(
+                Dim(size, most, left, right)
+                for size, most, left, right in zip(
                     (size, *depth[s.split + 1 :]),
                     (s.step, *depth[s.split + 1 :]),
                     kernel.left.depth[s.split :],
@@ -288,12 +288,18 @@ class _Writer:
         if not s.late:
             self._fetch_operands(s, u, tile, len(rows))
         right = u.right
-        d = self._framed(s, dims, len(rows))
-        if d is not None:
-            first, count = inside(f, kernel, s.axis, tile.size, tile.place, dims[d].most)
-            start = f.offset(start, self.element, f.scale(first, dims[d].left))
-            right = f.offset(right, self.element, f.scale(first, dims[d].right))
-            dims = [*dims[:d], dims[d]._replace(size=count), *dims[d + 1 :]]
+        for frame in kernel.frames:
+            d = self._loop_of(s, frame)
+            if d is None:
+                continue
+            active = self._active(s, frame, dims[d].most, tile.size)
+            if active:
+                dims = [*dims[:d], dims[d]._replace(active=active), *dims[d + 1 :]]
+            elif self._framed(s, frame, dims, d, len(rows)):
+                first, count = inside(f, kernel, frame, s.axis, tile.size, tile.place, dims[d].most)
+                start = f.offset(start, self.element, f.scale(first, dims[d].left))
+                right = f.offset(right, self.element, f.scale(first, dims[d].right))
+                dims = [*dims[:d], dims[d]._replace(size=count), *dims[d + 1 :]]
         types = [vector(self.element, v.lanes) for _ in rows for v in s.vectors]
         sums = [constant(0.0, type_) for type_ in types]
         spots = self._spots(s, tile.sums, len(rows)) if s.late else []
@@ -308,16 +314,33 @@ class _Writer:
         for value, pointer in zip(sums, spots, strict=False):
             f.store(value, pointer, self.align)
 
-    def _framed(self, s: Section, dims: Sequence[Dim], rows: int) -> int | None:
-        """The loop of `dims` whose steps in the padding are left out, if that pays."""
-        frame, depth = self.kernel.frame, self.kernel.depth
-        if frame is None or not any(frame.rows[: s.axis + 1]):
-            return None
+    def _loop_of(self, s: Section, frame: Frame) -> int | None:
+        """Which loop of a block of depth moves the frame's coordinate, if it is whole there."""
         d = next(i for i, factor in enumerate(frame.depth) if factor) - s.split
-        if d < 0 or (d == 0 and s.step < depth[s.split]):
-            return None
+        return None if d < 0 or (d == 0 and s.step < self.kernel.depth[s.split]) else d
+
+    def _active(
+        self, s: Section, frame: Frame, steps: int, size: int
+    ) -> tuple[tuple[int, ...], ...]:
+        """Which rows of a tile are in the frame at each step, if all tiles are the same in that."""
+        kernel = self.kernel
+        moving = [r for r, factor in enumerate(frame.rows) if factor]
+        if moving[0] < s.axis or (moving[0] == s.axis and s.tiles != ((1, kernel.rows[s.axis]),)):
+            return ()
+        at = [frame.offset + place for place in self._box(s, size, frame.rows)]
+        step = sum(frame.depth)  # one is not zero
+        turns = [
+            tuple(m for m, place in enumerate(at) if 0 <= place + i * step < frame.size)
+            for i in range(steps)
+        ]
+        return tuple(turns) if any(len(rows) < len(at) for rows in turns) else ()
+
+    def _framed(self, s: Section, frame: Frame, dims: Sequence[Dim], d: int, rows: int) -> bool:
+        """Whether it pays to run loop `d` from the first step in the frame to the last."""
+        if not any(frame.rows[: s.axis + 1]):
+            return False
         each = rows * len(s.vectors) * math.prod(dim.most for dim in dims[d + 1 :])
-        return d if each > STRAIGHT else None
+        return 2 * each > TURN and each * dims[d].most > STRAIGHT
 
     def _spots(self, s: Section, first: Val, rows: int) -> list[Val]:
         """Where the sums of rows wait, from row number `first` of the unit."""

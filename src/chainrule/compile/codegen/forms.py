@@ -46,21 +46,26 @@ def simplify(kernel: Contraction) -> Contraction:
         kernel.batch[:cut],
         [left.batch[:cut], right.batch[:cut], *(a.strides[:cut] for a in found)],
     )
-    frame = kernel.frame
-    moving = (0,) * (len(kernel.batch) - cut) + (frame.rows if frame else (0,) * len(kernel.rows))
-    rows, (rows_left, rows_frame, *rows_others) = _merge(
+    frames, still = kernel.frames, (0,) * (len(kernel.batch) - cut)
+    rows, (rows_left, *rows_others) = _merge(
         kernel.batch[cut:] + kernel.rows,
-        [left.batch[cut:] + left.free, moving, *(a.strides[cut:-1] for a in found)],
+        [
+            left.batch[cut:] + left.free,
+            *(a.strides[cut:-1] for a in found),
+            *(still + frame.rows for frame in frames),
+        ],
     )
-    depth, (depth_left, depth_right, depth_frame) = _merge(
-        kernel.depth,
-        [left.depth, right.depth, frame.depth if frame else (0,) * len(kernel.depth)],
+    depth, (depth_left, depth_right, *depth_frames) = _merge(
+        kernel.depth, [left.depth, right.depth, *(frame.depth for frame in frames)]
     )
+    rows_others, rows_frames = rows_others[: len(found)], rows_others[len(found) :]
     if not rows:
         rows, rows_left, rows_others = (1,), (0,), [(0,) for _ in found]
-    if frame:
-        steps = any(rows_frame) and any(depth_frame)  # else that loop has one turn
-        frame = frame._replace(rows=rows_frame, depth=depth_frame) if steps else None
+    frames = tuple(
+        frame._replace(rows=r, depth=d)
+        for frame, r, d in zip(frames, rows_frames, depth_frames, strict=True)
+        if any(r) and any(d)  # else that loop has one turn
+    )
     places = zip(found, batch_others, rows_others, strict=True)
     return _moved(
         kernel._replace(
@@ -69,7 +74,7 @@ def simplify(kernel: Contraction) -> Contraction:
             depth=depth,
             left=left._replace(batch=batch_left, free=rows_left, depth=depth_left),
             right=right._replace(batch=batch_right, free=(1,), depth=depth_right),
-            frame=frame,
+            frames=frames,
         ),
         {a: a._replace(strides=(*b, *r, a.strides[-1])) for a, b, r in places},
     )
@@ -128,6 +133,6 @@ def _turned(kernel: Contraction) -> Contraction:
         for a in found
     }
     turned = kernel._replace(
-        batch=kernel.batch + others, rows=(), columns=size, left=vector, right=matrix, frame=None
+        batch=kernel.batch + others, rows=(), columns=size, left=vector, right=matrix, frames=()
     )
     return _moved(turned, places)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..kernels import Contraction
+from ..kernels import Contraction, Frame
 from .text import Function, Val
 
 
 def inside(
-    f: Function, kernel: Contraction, axis: int, size: int, place: Sequence[Val], most: int
+    f: Function,
+    kernel: Contraction,
+    frame: Frame,
+    axis: int,
+    size: int,
+    place: Sequence[Val],
+    most: int,
 ) -> tuple[Val, Val]:
     """The first of `most` steps of depth at which a row of a tile is in the frame, and how many.
 
     The tile has `size` rows along `axis` from `place`, and all along the dimensions behind it.
     """
-    frame = kernel.frame
-    assert frame is not None
     low = high = f.integer(frame.offset)
     for i, factor in zip(place, frame.rows, strict=False):
         low = high = f.add(f.scale(i, factor), low)

@@ -30,6 +30,8 @@ class Dim(NamedTuple):
     most: int
     left: int
     right: int
+    active: tuple[tuple[int, ...], ...] = ()
+    """For each turn, the numbers of the rows that take part, if not all always do."""
 
 
 class Place(NamedTuple):
@@ -72,6 +74,8 @@ class MicroKernel:
         self.f, self.target, self.dtype = function, target, dtype
         self.element = memory_type(dtype)
         self.rows, self.vectors = rows, vectors
+        self.numbers = list(range(len(rows)))
+        """The rows' numbers in the whole tile, if this is a part of one."""
         self.ahead = ahead
         """Offsets in `left` of what each step fetches for later."""
 
@@ -81,7 +85,7 @@ class MicroKernel:
         if one_column and dims and dims[-1].left == dims[-1].right == 1:
             last, lanes = dims[-1].size, self.target.lanes(self.dtype)
             if isinstance(last, int) and last >= lanes > 1:
-                return self._along(dims, at, sums)
+                return self._along([d._replace(active=()) for d in dims], at, sums)
         return self._add(dims, at, sums, self._across)
 
     # Loops of depth -------------------------------------------------------------------------------
@@ -90,6 +94,8 @@ class MicroKernel:
         if not dims:
             return step(at, sums)
         dim, size = dims[0], dims[0].size
+        if dim.active:
+            return self._in_parts(dims, at, sums)
         weight = len(sums) * math.prod(d.most for d in dims[1:])
         if isinstance(size, int) and size * weight <= STRAIGHT:
             return self._turns(dims, at, sums, step, size)
@@ -138,6 +144,26 @@ class MicroKernel:
                 start = self.f.offset(at.left, self.element, here.left_offset)
                 here = here._replace(left=opaque(self.f, start), left_offset=0)
             sums = self._add(dims[1:], here, sums, step)
+        return sums
+
+    def _in_parts(self, dims: Sequence[Dim], at: Place, sums: list[Val]) -> list[Val]:
+        """All turns of the outermost loop, each for the rows that take part in it."""
+        f, width, sums = self.f, len(self.vectors), list(sums)
+        for i, active in enumerate(dims[0].active):
+            taking = [m for m, number in enumerate(self.numbers) if number in active]
+            if not taking:
+                continue
+            here = at.ahead(dims[0], i)
+            start = opaque(f, f.offset(at.left, self.element, here.left_offset))
+            part = MicroKernel(
+                f, self.target, self.dtype, [self.rows[m] for m in taking], self.vectors, self.ahead
+            )
+            part.numbers = [self.numbers[m] for m in taking]
+            which = [m * width + n for m in taking for n in range(width)]
+            here = here._replace(left=start, left_offset=0)
+            added = part._add(dims[1:], here, [sums[k] for k in which], part._across)
+            for k, total in zip(which, added, strict=True):
+                sums[k] = total
         return sums
 
     # Steps of depth -------------------------------------------------------------------------------

@@ -343,22 +343,33 @@ def _contraction(layout: Layout, group: Group, product: Product, needed: set[int
         _operand(b, right, right_offset, batch, [], depth),
         tuple(stores),
         len(slots.buffers),
-        _frame(layout.buffers[plan.left.number], plan.left_place, rows, depth),
+        _frames(layout.buffers[plan.left.number], plan.left_place, rows, depth, sizes),
     )
     return _step(kernel, slots, _label(group))
 
 
-def _frame(
-    buffer: Buffer, place: Place, rows: Sequence[int], depth: Sequence[int]
-) -> kernels.Frame | None:
-    """The padding that loops of rows and one of depth go into, no others: the outermost such."""
+_WASTE = 0.05
+"""The share of products with zeros from which a second coordinate's padding is left out, too.
+
+Its loops can then not be joined with others, which costs a little."""
+
+
+def _frames(
+    buffer: Buffer, place: Place, rows: Sequence[int], depth: Sequence[int], sizes: Sequence[int]
+) -> tuple[kernels.Frame, ...]:
+    """The paddings that loops of rows and one of depth go into, no others; the outermost first."""
+    found: list[kernels.Frame] = []
     for n, margin, (offset, factors) in zip(buffer.shape, buffer.margins, place, strict=True):
         moving = {d for d, factor in enumerate(factors) if factor}
         steps = [d for d in depth if d in moving]
-        if any(margin) and len(steps) == 1 and moving <= {*rows, *steps}:
-            along = [tuple(factors[d] for d in dims) for dims in (rows, depth)]
-            return kernels.Frame(along[0], along[1], offset, n)
-    return None
+        if not any(margin) or len(steps) != 1 or not moving <= {*rows, *steps}:
+            continue
+        along = [tuple(factors[d] for d in dims) for dims in (rows, depth)]
+        frame = kernels.Frame(along[0], along[1], offset, n)
+        boxes = [tuple(sizes[d] for d in dims) for dims in (rows, depth)]
+        if not found or frame.share(boxes[0], boxes[1]) <= 1.0 - _WASTE:
+            found.append(frame)
+    return tuple(found)
 
 
 def _of(place: Place, unit: Place) -> Place:
