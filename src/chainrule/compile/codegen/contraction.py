@@ -19,12 +19,10 @@ from ..kernels import Access, Contraction, Frame, Operand, Sizes
 from .epilogue import Epilogue, weight
 from .forms import simplify
 from .framing import inside
-from .micro import STRAIGHT, TURN, Dim, MicroKernel, Place, opaque
+from .micro import LINE, STRAIGHT, TURN, Dim, Fetch, MicroKernel, Place, opaque
 from .text import Function, Val, constant, memory_type, vector
 from .tiling import Section, choose
 
-LINE = 64
-"""Bytes of a cache line."""
 FAR = 512
 """Bytes between steps of depth that the processor does not fetch ahead by itself."""
 FETCHES = 96
@@ -284,9 +282,9 @@ class _Writer:
         f, kernel = self.f, self.kernel
         start = f.offset(u.left, self.element, self._dot(tile.place, kernel.left.free))
         rows = self._box(s, tile.size, kernel.left.free)
-        self._fetch(s, dims, rows, tile.size, start)
+        fetches = self._next_windows(s, dims, rows, tile.size, start)
         if not s.late:
-            self._fetch_operands(s, u, tile, len(rows))
+            fetches += self._operands(s, u, tile, len(rows))
         right = u.right
         for frame in kernel.frames:
             d = self._loop_of(s, frame)
@@ -308,7 +306,7 @@ class _Writer:
         ahead = self._ahead(s, dims, len(rows))
         micro = MicroKernel(f, self.target, kernel.dtype, rows, s.vectors, ahead)
         # Else LLVM keeps an address for each row, for all loops around, and runs out of registers.
-        sums = micro.add(dims, Place(opaque(f, start), opaque(f, right)), sums)
+        sums = micro.add(dims, Place(opaque(f, start), opaque(f, right)), sums, fetches)
         if not s.late:
             self._epilogue(s, u, tile.place, tile.size, sums)
         for value, pointer in zip(sums, spots, strict=False):
@@ -350,10 +348,10 @@ class _Writer:
         starts = [m * s.lanes + e for m in range(rows) for e in [0, *ends[:-1]]]
         return [f.offset(base, self.element, at) for at in starts]
 
-    def _fetch(
+    def _next_windows(
         self, s: Section, dims: Sequence[Dim], rows: Sequence[int], size: int, start: Val
-    ) -> None:
-        """Fetch what the next tile reads of `left` and this one does not.
+    ) -> list[Fetch]:
+        """What the next tile reads of `left` and this one does not.
 
         That is for windows, whose outermost loop of depth steps as the tiles do; their rows are
         too short for the processor to see a pattern. It makes a convolution of 13x13 images with
@@ -362,26 +360,23 @@ class _Writer:
         f, kernel, item = self.f, self.kernel, self.align
         last = s.axis == len(kernel.rows) - 1
         if len(dims) < 2 or s.split or (last and not s.axis):
-            return
+            return []
         step = kernel.left.free[s.axis - 1] if last else size * kernel.left.free[s.axis]
         outer, inner = dims[0], dims[1:]
         new, rest = divmod(step, outer.left) if outer.left else (0, 1)
         if rest or not 0 < abs(new) < outer.most:
-            return
+            return []
         spread = [(d.most - 1) * d.left for d in inner]
         low = min(rows) + sum(min(0, e) for e in spread)
         high = max(rows) + sum(max(0, e) for e in spread)
         lines = (high - low) * item // LINE + 1
         if abs(new) * lines > min(FETCHES, len(rows) * math.prod(d.most for d in dims) // 16):
-            return
+            return []
+        found = []
         for turn in range(abs(new)):
             ahead = outer.left * (outer.most - 1 - turn if new > 0 else turn)
-            begin = f.offset(start, self.element, step + ahead + low)
-
-            def one(i: Val, begin: Val = begin) -> None:
-                f.prefetch(f.offset(begin, "i8", i))
-
-            f.loop(0, lines * LINE, LINE, one, hint="fetch")
+            found.append(Fetch(f.offset(start, self.element, step + ahead + low), range(lines)))
+        return found
 
     def _ahead(self, s: Section, dims: Sequence[Dim], rows: int) -> list[int]:
         """Where in `left`, from its first row, a step of depth fetches what the next tile reads.
@@ -398,14 +393,14 @@ class _Writer:
             return []
         return list(range(2 * rows - 1, rows - 1, -(LINE // item)))
 
-    def _fetch_operands(self, s: Section, u: _Unit, tile: _Tile, rows: int) -> None:
-        """Fetch what the epilogue of a tile loads, while its sums are made.
+    def _operands(self, s: Section, u: _Unit, tile: _Tile, rows: int) -> list[Fetch]:
+        """What the epilogue of a tile loads, to be fetched while its sums are made.
 
         That lies in short runs, which the processor does not see coming, and often was written long
         ago: in the gradient of a convolution, the activations that say where a ReLU was open.
         """
         f, kernel, before = self.f, self.kernel, len(self.kernel.batch)
-        stored = {store.access for store in kernel.stores}
+        stored, found = {store.access for store in kernel.stores}, []
         for a in self.epilogue.accesses:
             strides, item = a.strides[before:-1], a.dtype.itemsize
             starts = self._box(s, tile.size, strides)
@@ -419,9 +414,8 @@ class _Writer:
             if a in stored or not any(strides) or len(lines) > most:
                 continue
             at = f.add(u.starts[a], self._dot(tile.place, strides))
-            base = f.offset(self.pointers[a.slot], memory_type(a.dtype), at)
-            for line in lines:
-                f.prefetch(f.offset(base, "i8", line * LINE))
+            found.append(Fetch(f.offset(self.pointers[a.slot], memory_type(a.dtype), at), lines))
+        return found
 
     # Epilogue -------------------------------------------------------------------------------------
 

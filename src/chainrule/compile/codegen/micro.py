@@ -21,6 +21,8 @@ TURN = 32
 """Products in a turn of the innermost loop: as many steps are unrolled as fit, at least one."""
 STRAIGHT = 128
 """Products that are written without a loop."""
+LINE = 64
+"""Bytes of a cache line."""
 
 
 class Dim(NamedTuple):
@@ -48,6 +50,27 @@ class Place(NamedTuple):
             left_offset=self.left_offset + turns * dim.left,
             right_offset=self.right_offset + turns * dim.right,
         )
+
+
+class Fetch(NamedTuple):
+    """Cache lines to be fetched while the sums of a tile are made: numbers of lines from `base`.
+
+    They are spread over the turns of the outermost loop of depth. All at once they would fill the
+    queue of lines under way, and the next load that is not in the first cache would wait for all.
+    """
+
+    base: Val
+    lines: Sequence[int]
+
+    def chunks(self, turns: int) -> tuple[Sequence[int], int]:
+        """The lines of a turn, and how far on the next turn's are; without a pattern, all and 0."""
+        for size in range(-(-len(self.lines) // turns), len(self.lines)):
+            first, apart = self.lines[:size], self.lines[size] - self.lines[0]
+            if all(
+                line == first[i % size] + i // size * apart for i, line in enumerate(self.lines)
+            ):
+                return first, apart
+        return self.lines, 0
 
 
 def opaque(f: Function, pointer: Val) -> Val:
@@ -79,33 +102,46 @@ class MicroKernel:
         self.ahead = ahead
         """Offsets in `left` of what each step fetches for later."""
 
-    def add(self, dims: Sequence[Dim], at: Place, sums: list[Val]) -> list[Val]:
+    def add(
+        self, dims: Sequence[Dim], at: Place, sums: list[Val], fetches: Sequence[Fetch] = ()
+    ) -> list[Val]:
         """The sums, row by row, with the products of all points of `dims` added."""
         one_column = [v.active for v in self.vectors] == [1]
         if one_column and dims and dims[-1].left == dims[-1].right == 1:
             last, lanes = dims[-1].size, self.target.lanes(self.dtype)
             if isinstance(last, int) and last >= lanes > 1:
+                for fetch in fetches:
+                    self._fetch(fetch.base, fetch.lines)
                 return self._along([d._replace(active=()) for d in dims], at, sums)
-        return self._add(dims, at, sums, self._across)
+        return self._add(dims, at, sums, self._across, fetches)
 
     # Loops of depth -------------------------------------------------------------------------------
 
-    def _add(self, dims: Sequence[Dim], at: Place, sums: list[Val], step: Step) -> list[Val]:
+    def _add(
+        self,
+        dims: Sequence[Dim],
+        at: Place,
+        sums: list[Val],
+        step: Step,
+        fetches: Sequence[Fetch] = (),
+    ) -> list[Val]:
         if not dims:
             return step(at, sums)
         dim, size = dims[0], dims[0].size
         if dim.active:
-            return self._in_parts(dims, at, sums)
+            return self._in_parts(dims, at, sums, fetches)
         weight = len(sums) * math.prod(d.most for d in dims[1:])
         if isinstance(size, int) and size * weight <= STRAIGHT:
+            for fetch in fetches:
+                self._fetch(fetch.base, fetch.lines)
             return self._turns(dims, at, sums, step, size)
         turns = max(1, min(dim.most, TURN // weight))
         if isinstance(size, int):
-            at, sums = self._loop(dims, at, sums, step, (0, size - size % turns, turns))
+            at, sums = self._loop(dims, at, sums, step, (0, size - size % turns, turns), fetches)
             return self._turns(dims, at, sums, step, size % turns)
         f = self.f
         even = f.binary("sub nsw", size, f.binary("urem", size, f.integer(turns)))
-        at, sums = self._loop(dims, at, sums, step, (0, even, turns))
+        at, sums = self._loop(dims, at, sums, step, (0, even, turns), fetches)
         return sums if turns == 1 else self._loop(dims, at, sums, step, (even, size, 1))[1]
 
     def _loop(
@@ -115,11 +151,20 @@ class MicroKernel:
         sums: list[Val],
         step: Step,
         turns: tuple[Val | int, Val | int, int],
+        fetches: Sequence[Fetch] = (),
     ) -> tuple[Place, list[Val]]:
         """The outermost loop for ``range(*turns)``, and the place behind it."""
         f, dim, count = self.f, dims[0], turns[2]
+        spread = []
+        for fetch in fetches:
+            if fetch.chunks(dim.most // count)[1]:
+                spread.append(fetch)
+            else:
+                self._fetch(fetch.base, fetch.lines)
 
-        def body(_: Val, left: Val, right: Val, *sums: Val) -> list[Val]:
+        def body(i: Val, left: Val, right: Val, *sums: Val) -> list[Val]:
+            for fetch in spread:
+                self._fetch_part(fetch, i, count, dim.most // count)
             here = at._replace(left=left, right=right)
             added = self._turns(dims, here, list(sums), step, count)
             left = f.offset(left, self.element, count * dim.left)
@@ -128,6 +173,20 @@ class MicroKernel:
 
         left, right, *sums = f.loop(*turns, body, [at.left, at.right, *sums], hint="depth")
         return at._replace(left=left, right=right), sums
+
+    def _fetch(self, base: Val, lines: Sequence[int]) -> None:
+        for line in lines:
+            self.f.prefetch(self.f.offset(base, "i8", line * LINE))
+
+    def _fetch_part(self, fetch: Fetch, i: Val, count: int, turns: int) -> None:
+        """What turn ``i / count`` of so many fetches; turns after the last part repeat that."""
+        f = self.f
+        lines, apart = fetch.chunks(turns)
+        parts = -(-len(fetch.lines) // len(lines))
+        number = i if count == 1 else f.binary("udiv", i, f.integer(count))
+        if parts < turns:
+            number = f.intrinsic("smin", number, f.integer(parts - 1))
+        self._fetch(f.offset(fetch.base, "i8", f.scale(number, apart * LINE)), lines)
 
     def _turns(
         self, dims: Sequence[Dim], at: Place, sums: list[Val], step: Step, count: int
@@ -146,10 +205,15 @@ class MicroKernel:
             sums = self._add(dims[1:], here, sums, step)
         return sums
 
-    def _in_parts(self, dims: Sequence[Dim], at: Place, sums: list[Val]) -> list[Val]:
+    def _in_parts(
+        self, dims: Sequence[Dim], at: Place, sums: list[Val], fetches: Sequence[Fetch]
+    ) -> list[Val]:
         """All turns of the outermost loop, each for the rows that take part in it."""
-        f, width, sums = self.f, len(self.vectors), list(sums)
+        f, width, sums, turns = self.f, len(self.vectors), list(sums), len(dims[0].active)
         for i, active in enumerate(dims[0].active):
+            for fetch in fetches:
+                size = -(-len(fetch.lines) // turns)
+                self._fetch(fetch.base, fetch.lines[i * size : (i + 1) * size])
             taking = [m for m, number in enumerate(self.numbers) if number in active]
             if not taking:
                 continue
