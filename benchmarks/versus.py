@@ -167,7 +167,7 @@ class Contest:
         process.time("forward", 1)
         process.time("gradients", 1)
         shares = []
-        for _ in range(max(3, self.settings.rounds // 3)):
+        for _ in range(max(3, 2 * self.settings.rounds)):
             forward = process.time("forward", steps)[0]
             shares.append(process.time("gradients", steps)[0] / forward - 1)
         self.results[peer]["backward_to_forward"] = statistics.median(shares)
