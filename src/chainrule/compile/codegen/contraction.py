@@ -15,11 +15,11 @@ from typing import NamedTuple, TypeAlias
 
 from ...runtime.code import Code
 from ...runtime.target import Target
-from ..kernels import Access, Contraction, Frame, Operand, Sizes
+from ..kernels import Access, Contraction, Operand, Sizes
 from .epilogue import Epilogue, weight
 from .forms import simplify
-from .framing import inside
-from .micro import LINE, STRAIGHT, TURN, Dim, Fetch, MicroKernel, Place, opaque
+from .framing import inside, loop_of, pays, rows_inside
+from .micro import LINE, Dim, Fetch, MicroKernel, Place, opaque
 from .text import Function, Val, constant, memory_type, vector
 from .tiling import Section, choose
 
@@ -287,13 +287,14 @@ class _Writer:
             fetches += self._operands(s, u, tile, len(rows))
         right = u.right
         for frame in kernel.frames:
-            d = self._loop_of(s, frame)
+            d = loop_of(kernel, s, frame)
             if d is None:
                 continue
-            active = self._active(s, frame, dims[d].most, tile.size)
+            at = self._box(s, tile.size, frame.rows)
+            active = rows_inside(kernel, s, frame, at, dims[d].most)
             if active:
                 dims = [*dims[:d], dims[d]._replace(active=active), *dims[d + 1 :]]
-            elif self._framed(s, frame, dims, d, len(rows)):
+            elif pays(s, frame, dims, d, len(rows)):
                 first, count = inside(f, kernel, frame, s.axis, tile.size, tile.place, dims[d].most)
                 start = f.offset(start, self.element, f.scale(first, dims[d].left))
                 right = f.offset(right, self.element, f.scale(first, dims[d].right))
@@ -311,34 +312,6 @@ class _Writer:
             self._epilogue(s, u, tile.place, tile.size, sums)
         for value, pointer in zip(sums, spots, strict=False):
             f.store(value, pointer, self.align)
-
-    def _loop_of(self, s: Section, frame: Frame) -> int | None:
-        """Which loop of a block of depth moves the frame's coordinate, if it is whole there."""
-        d = next(i for i, factor in enumerate(frame.depth) if factor) - s.split
-        return None if d < 0 or (d == 0 and s.step < self.kernel.depth[s.split]) else d
-
-    def _active(
-        self, s: Section, frame: Frame, steps: int, size: int
-    ) -> tuple[tuple[int, ...], ...]:
-        """Which rows of a tile are in the frame at each step, if all tiles are the same in that."""
-        kernel = self.kernel
-        moving = [r for r, factor in enumerate(frame.rows) if factor]
-        if moving[0] < s.axis or (moving[0] == s.axis and s.tiles != ((1, kernel.rows[s.axis]),)):
-            return ()
-        at = [frame.offset + place for place in self._box(s, size, frame.rows)]
-        step = sum(frame.depth)  # one is not zero
-        turns = [
-            tuple(m for m, place in enumerate(at) if 0 <= place + i * step < frame.size)
-            for i in range(steps)
-        ]
-        return tuple(turns) if any(len(rows) < len(at) for rows in turns) else ()
-
-    def _framed(self, s: Section, frame: Frame, dims: Sequence[Dim], d: int, rows: int) -> bool:
-        """Whether it pays to run loop `d` from the first step in the frame to the last."""
-        if not any(frame.rows[: s.axis + 1]):
-            return False
-        each = rows * len(s.vectors) * math.prod(dim.most for dim in dims[d + 1 :])
-        return 2 * each > TURN and each * dims[d].most > STRAIGHT
 
     def _spots(self, s: Section, first: Val, rows: int) -> list[Val]:
         """Where the sums of rows wait, from row number `first` of the unit."""

@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ..kernels import Contraction, Frame
+from .micro import STRAIGHT, TURN, Dim
 from .text import Function, Val
+from .tiling import Section
+
+
+def loop_of(kernel: Contraction, s: Section, frame: Frame) -> int | None:
+    """Which loop of a block of depth moves the frame's coordinate, if it is whole there."""
+    d = next(i for i, factor in enumerate(frame.depth) if factor) - s.split
+    return None if d < 0 or (d == 0 and s.step < kernel.depth[s.split]) else d
+
+
+def rows_inside(
+    kernel: Contraction, s: Section, frame: Frame, offsets: Sequence[int], steps: int
+) -> tuple[tuple[int, ...], ...]:
+    """Which rows of a tile are in the frame at each step; () if all, or if tiles differ in that.
+
+    `offsets` say how far the coordinate of each row is from that of the first.
+    """
+    first = next(r for r, factor in enumerate(frame.rows) if factor)
+    if first < s.axis or (first == s.axis and s.tiles != ((1, kernel.rows[s.axis]),)):
+        return ()
+    step = sum(frame.depth)  # one is not zero
+    turns = [
+        tuple(m for m, n in enumerate(offsets) if 0 <= frame.offset + n + i * step < frame.size)
+        for i in range(steps)
+    ]
+    return tuple(turns) if any(len(rows) < len(offsets) for rows in turns) else ()
+
+
+def pays(s: Section, frame: Frame, dims: Sequence[Dim], d: int, rows: int) -> bool:
+    """Whether loop `d` should run from the first step in the frame to the last only."""
+    if not any(frame.rows[: s.axis + 1]):
+        return False
+    each = rows * len(s.vectors) * math.prod(dim.most for dim in dims[d + 1 :])
+    return 2 * each > TURN and each * dims[d].most > STRAIGHT
 
 
 def inside(
