@@ -46,14 +46,14 @@ NAMES = sorted(name for name, op in all_ops().items() if op.__module__.startswit
 
 _WITHIN = {
     1: "acos acosh asin asinh atan atan2 atanh cos cosh div elu entr erf expm1 fmod gelu "
-    "gelu_slope gelu_tanh hypot log log10 log1p log2 log_softmax logsumexp matmul maximum minimum "
+    "gelu_tanh hypot log log10 log1p log2 log_softmax logsumexp matmul maximum minimum "
     "mish mul ndtri prod prod_others remainder rnn_backward rsqrt sigmoid silu sin sinc sum_to tan "
     "tanh xlog1py",
     2: "binary_cross_entropy_with_logits convolution convolution_input cross_entropy einsum erfinv "
     "exp gru_backward layer_norm logaddexp logsigmoid pow sinh softplus spherical_bessel_j0 var "
     "xlogy",
-    4: "batch_norm cholesky cofactors convolution_kernel eigh erfc gru igamma igammac lu qr solve "
-    "lstm_backward svd",
+    4: "batch_norm cholesky cofactors convolution_kernel eigh erfc gelu_slope gru igamma igammac lu "
+    "lstm_backward qr solve svd",
     8: "lstm pinv rnn",
     12: "softmax",
 }

@@ -85,12 +85,14 @@ def test_llvm_takes_little_memory_after_compiling_and_compiles_again() -> None:
     assert native.compile_text(EMPTY, target()) == first
 
 
-def test_building_lets_llvm_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_building_a_program_lets_llvm_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
     rested = []
     monkeypatch.setattr(native, "rest", lambda: rested.append(os.getpid()))
-    code = Code(f"; {tmp_path}\n{EMPTY}", 1)
-    held = build.build([code], target())
-    again = build.build([code], target())
+    codes = [Code(f"; {tmp_path} {i}\n{EMPTY}", 1) for i in range(8)]
+    held = build.build(codes, target())
+    again = build.build(codes, target())
     assert rested == [os.getpid()]
-    assert held[0].address == again[0].address
+    assert [k.address for k in held] == [k.address for k in again]
+    build.build([Code(f"; {tmp_path} alone\n{EMPTY}", 1)], target())
+    assert len(rested) == 1

@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from ..core.aval import DType
 
 Sizes: TypeAlias = tuple[int, ...]
@@ -142,12 +144,11 @@ class Frame(NamedTuple):
 
     def share(self, rows: Sizes, depth: Sizes) -> float:
         """How much of the products of two boxes lies inside."""
-        factors = (*self.rows, *self.depth)
-        moving = [(f, n) for f, n in zip(factors, (*rows, *depth), strict=True) if f]
-        places = [self.offset]
-        for factor, n in moving:
-            places = [at + factor * i for at in places for i in range(n)]
-        return sum(0 <= at < self.size for at in places) / max(1, len(places))
+        places = np.array([self.offset])
+        for factor, n in zip((*self.rows, *self.depth), (*rows, *depth), strict=True):
+            if factor:
+                places = np.add.outer(places, factor * np.arange(n)).ravel()
+        return float(np.mean((places >= 0) & (places < self.size))) if places.size else 0.0
 
 
 class Contraction(NamedTuple):
@@ -175,7 +176,10 @@ class Contraction(NamedTuple):
 
     @property
     def products(self) -> int:
-        """How many multiplications (and additions) it takes."""
+        """How many multiplications (and additions) it takes, those of `frames` left out.
+
+        Each frame moves along loops of its own.
+        """
         count = math.prod(self.batch) * math.prod(self.rows) * self.columns * math.prod(self.depth)
         return round(count * math.prod([f.share(self.rows, self.depth) for f in self.frames]))
 

@@ -163,8 +163,8 @@ class GeluSlope(_Activation):
         return error_function.gelu_slope(xs[0])
 
     def slope(self, x: Data, y: Data) -> Data:
-        xx = x * x
-        return (2.0 - xx) * (elementwise.exp(xx * -0.5) * _NORMAL_DENSITY)
+        density = elementwise.exp(x * x * -0.5) * _NORMAL_DENSITY
+        return density * 2.0 - x * (x * density)  # the density is 0 where the square overflows
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

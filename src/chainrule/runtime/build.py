@@ -98,6 +98,10 @@ def _objects(
     return found
 
 
+_MANY = 8
+"""After so many new kernels, LLVM rests: a whole program's, and training is what comes next.
+
+It takes 5 ms, which would be a quarter of the time for one kernel."""
 _TILES = 8
 """Bytes before the object code in the cache that hold the number of tiles."""
 
@@ -123,7 +127,8 @@ def _compile(sources: list[Source], symbols: list[str], target: Target) -> list[
         with ThreadPoolExecutor(min(len(sources), os.cpu_count() or 1)) as pool:
             return list(pool.map(one, sources, symbols))
     finally:
-        native.rest()
+        if len(sources) >= _MANY:
+            native.rest()
 
 
 if hasattr(os, "register_at_fork"):

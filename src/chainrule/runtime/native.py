@@ -122,7 +122,7 @@ def _generate(text: str, target: Target, *, as_object: bool) -> bytes:
 
 
 def rest() -> None:
-    """Give back the memory of LLVM's own code, some 50 MB, until something is compiled again."""
+    """Give back the memory of LLVM's own code, some 70 MB, until something is compiled again."""
     pages.release(os.path.realpath(binding().ffi.lib._name))
 
 

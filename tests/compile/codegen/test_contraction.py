@@ -392,6 +392,44 @@ def test_columns_in_the_padding_are_left_out_of_tiles_of_whole_lines(
     assert framed.products == sum(counts) * n * ci * co
 
 
+def test_a_long_line_is_a_loop(machine: Target) -> None:
+    """The gradient of a kernel of 9 over 4,000 places: few of them miss some of its rows."""
+    n, places, k, co = 2, 4000, 9, 16
+    line = places + k - 1
+    left = Operand(0, (), (1,), (line, 1))
+    right = Operand(1, (), (1,), (places * co, co))
+    store = Store(Access(2, F32, strides_of((k, co))), Total(F32))
+    frame = Frame((1,), (0, 1), -(k // 2), places)
+    kernel = Contraction(F32, (), (k,), co, (n, places), left, right, (store,), 3, (frame,))
+    code = contraction(kernel, machine)
+    assert len(code.text) < 40_000
+    rng = np.random.default_rng(0)
+    images = np.pad(rng.integers(-3, 4, (n, places)), ((0, 0), (k // 2, k // 2)))
+    slopes = rng.integers(-3, 4, (n, places, co))
+    out = np.full((k, co), 7.0, np.float32)
+    compiled = Compiled(code, machine)
+    arrays = [images.ravel().astype(np.float32), slopes.ravel().astype(np.float32), out]
+    compiled.bind(arrays)(0, compiled.tiles)
+    want = [np.einsum("np,npo->o", images[:, i : i + places], slopes) for i in range(k)]
+    np.testing.assert_array_equal(out, want)
+
+
+def test_two_frames_of_one_loop_leave_out_what_the_first_does(machine: Target) -> None:
+    left, right = Operand(0, (), (8,), (8, 1)), Operand(1, (), (1,), (8 * 16, 16))
+    store = Store(Access(2, F32, (16, 1)), Total(F32))
+    frame = Frame((1,), (1, 0), -24, 40)
+    kernel = Contraction(F32, (), (40,), 16, (9, 8), left, right, (store,), 3)
+    rng = np.random.default_rng(0)
+    values, weights = (rng.normal(size=n).astype(np.float32) for n in (48 * 8, 72 * 16))
+    found = []
+    for frames in ((frame,), (frame, frame)):
+        out = np.full((40, 16), 7.0, np.float32)
+        compiled = Compiled(contraction(kernel._replace(frames=frames), machine), machine)
+        compiled.bind([values, weights, out])(0, compiled.tiles)
+        found.append(out)
+    np.testing.assert_array_equal(found[1], found[0])
+
+
 def _coordinate(frame: Frame, row: int, step: int) -> int:
     return frame.offset + frame.rows[1] * row + frame.depth[0] * step
 

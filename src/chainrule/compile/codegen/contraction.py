@@ -18,7 +18,7 @@ from ...runtime.target import Target
 from ..kernels import Access, Contraction, Operand, Sizes
 from .epilogue import Epilogue, weight
 from .forms import simplify
-from .framing import inside, loop_of, pays, rows_inside
+from .framing import BODIES, inside, loop_of, pays, rows_inside
 from .micro import LINE, Dim, Fetch, MicroKernel, Place, opaque
 from .text import Function, Val, constant, memory_type, vector
 from .tiling import Section, choose
@@ -286,13 +286,16 @@ class _Writer:
         if not s.late:
             fetches += self._operands(s, u, tile, len(rows))
         right = u.right
+        framed: set[int] = set()
         for frame in kernel.frames:
             d = loop_of(kernel, s, frame)
-            if d is None:
+            if d is None or d in framed:
                 continue
+            framed.add(d)
             at = self._box(s, tile.size, frame.rows)
             active = rows_inside(kernel, s, frame, at, dims[d].most)
-            if active:
+            bodies = math.prod([len(active), *(len(dim.active) or 1 for dim in dims)])
+            if 0 < bodies <= BODIES:
                 dims = [*dims[:d], dims[d]._replace(active=active), *dims[d + 1 :]]
             elif pays(s, frame, dims, d, len(rows)):
                 first, count = inside(f, kernel, frame, s.axis, tile.size, tile.place, dims[d].most)

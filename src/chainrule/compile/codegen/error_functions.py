@@ -25,7 +25,7 @@ _SLOPE = (0.49999997, -0.797882855, 0.249972567, -0.132805765, 0.0619239025, -0.
           -3.15529661e-07)  # fmt: skip
 """exp(x²/2) Φ(-x) - x/√(2π) for 0 <= x <= 5.8, to 2⁻²⁶ exp(x²/2)."""
 _SLOPE_END = {"float": 13.0, "double": 40.0}
-"""The normal density of more is below the rounding of anything that counts, but not subnormal."""
+"""The slope of more is 0 or 1: in float64 the density is 0 there, in float32 all but normal."""
 _END = 10.3
 """The complement of more is 0 in float32."""
 

@@ -10,6 +10,9 @@ from .micro import STRAIGHT, TURN, Dim
 from .text import Function, Val
 from .tiling import Section
 
+BODIES = 32
+"""Copies of the loops within that are written for loops whose turns take different rows."""
+
 
 def loop_of(kernel: Contraction, s: Section, frame: Frame) -> int | None:
     """Which loop of a block of depth moves the frame's coordinate, if it is whole there."""
@@ -22,10 +25,15 @@ def rows_inside(
 ) -> tuple[tuple[int, ...], ...]:
     """Which rows of a tile are in the frame at each step; () if all, or if tiles differ in that.
 
+    Nor are there any if there are too many steps to write each, as in the gradient of a kernel,
+    where they are as many as the image is long.
+
     `offsets` say how far the coordinate of each row is from that of the first.
     """
     first = next(r for r, factor in enumerate(frame.rows) if factor)
     if first < s.axis or (first == s.axis and s.tiles != ((1, kernel.rows[s.axis]),)):
+        return ()
+    if steps > BODIES:
         return ()
     step = sum(frame.depth)  # one is not zero
     turns = [
@@ -36,7 +44,11 @@ def rows_inside(
 
 
 def pays(s: Section, frame: Frame, dims: Sequence[Dim], d: int, rows: int) -> bool:
-    """Whether loop `d` should run from the first step in the frame to the last only."""
+    """Whether loop `d` should run from the first step in the frame to the last only.
+
+    A loop of a length that only the run knows is neither unrolled nor written straight, so it must
+    be one that is not anyway.
+    """
     if not any(frame.rows[: s.axis + 1]):
         return False
     each = rows * len(s.vectors) * math.prod(dim.most for dim in dims[d + 1 :])

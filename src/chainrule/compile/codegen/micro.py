@@ -55,8 +55,9 @@ class Place(NamedTuple):
 class Fetch(NamedTuple):
     """Cache lines to be fetched while the sums of a tile are made: numbers of lines from `base`.
 
-    They are spread over the turns of the outermost loop of depth. All at once they would fill the
-    queue of lines under way, and the next load that is not in the first cache would wait for all.
+    They are spread over the turns of the outermost loop of depth; what falls to turns that a tile
+    leaves out is not fetched. All at once they would fill the queue of lines under way, and the
+    next load that is not in the first cache would wait for all.
     """
 
     base: Val

@@ -38,8 +38,11 @@ def settle(graph: Graph) -> Graph:
     place.update((v, 0) for capture in graph.captured for v in capture.variables)
     for i, equation in enumerate(graph.equations, 1):
         operands = [x for x in equation.inputs if type(x) is Var]
-        small = sum(map(_size, equation.outputs)) * _LEAST <= max(map(_size, operands), default=0)
-        at = max(place[x] for x in operands) if small and isinstance(equation.op, Bilinear) else i
+        at = i
+        if isinstance(equation.op, Bilinear) and operands:
+            size = sum(map(_size, equation.outputs))
+            if size * _LEAST <= max(map(_size, operands)):
+                at = max(place[x] for x in operands)
         behind[at].append(equation)
         place.update((v, at) for v in equation.outputs)
     order = [equation for group in behind for equation in group]
