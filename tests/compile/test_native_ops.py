@@ -52,8 +52,8 @@ _WITHIN = {
     2: "binary_cross_entropy_with_logits convolution convolution_input cross_entropy einsum erfinv "
     "exp gru_backward layer_norm logaddexp logsigmoid pow sinh softplus spherical_bessel_j0 var "
     "xlogy",
-    4: "batch_norm cholesky cofactors convolution_kernel eigh erfc gelu_slope gru igamma igammac lu "
-    "lstm_backward qr solve svd",
+    4: "batch_norm cholesky cofactors convolution_kernel eigh erfc gelu_slope gru igamma igammac "
+    "lstm_backward lu qr solve svd",
     8: "lstm pinv rnn",
     12: "softmax",
 }
