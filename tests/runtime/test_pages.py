@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,12 +88,15 @@ def test_llvm_takes_little_memory_after_compiling_and_compiles_again() -> None:
 
 def test_building_a_program_lets_llvm_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
-    rested = []
+    monkeypatch.setattr(build, "_trains", threading.Event())
+    rested: list[int] = []
     monkeypatch.setattr(native, "rest", lambda: rested.append(os.getpid()))
+    build.build([Code(f"; {tmp_path} alone\n{EMPTY}", 1)], target())
+    assert not rested
     codes = [Code(f"; {tmp_path} {i}\n{EMPTY}", 1) for i in range(8)]
     held = build.build(codes, target())
     again = build.build(codes, target())
     assert rested == [os.getpid()]
     assert [k.address for k in held] == [k.address for k in again]
-    build.build([Code(f"; {tmp_path} alone\n{EMPTY}", 1)], target())
-    assert len(rested) == 1
+    build.build([Code(f"; {tmp_path} later\n{EMPTY}", 1)], target())
+    assert len(rested) == 2

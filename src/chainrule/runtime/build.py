@@ -99,9 +99,11 @@ def _objects(
 
 
 _MANY = 8
-"""After so many new kernels, LLVM rests: a whole program's, and training is what comes next.
+"""New kernels that are a whole program's: training is what comes next.
 
-It takes 5 ms, which would be a quarter of the time for one kernel."""
+From then on LLVM rests after each build. That takes 5 ms, a quarter of the time for one kernel, so
+a process that only ever asks for one at a time does without."""
+_trains = threading.Event()
 _TILES = 8
 """Bytes before the object code in the cache that hold the number of tiles."""
 
@@ -128,6 +130,8 @@ def _compile(sources: list[Source], symbols: list[str], target: Target) -> list[
             return list(pool.map(one, sources, symbols))
     finally:
         if len(sources) >= _MANY:
+            _trains.set()
+        if _trains.is_set():
             native.rest()
 
 
