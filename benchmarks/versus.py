@@ -178,7 +178,11 @@ class Contest:
         process.time("step", AGREEING_STEPS)
         total = process.ask(do="memory")["total_bytes"]
         process.close()
-        self.results[peer].update(warm_seconds=cold(process), warm_total_bytes=total)
+        self.results[peer].update(
+            warm_seconds=cold(process),
+            warm_step_seconds=process.start["first_seconds"],
+            warm_total_bytes=total,
+        )
         self.say(peer, f"first step of a second process {cold(process):.2f} s")
 
 

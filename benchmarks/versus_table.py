@@ -77,7 +77,8 @@ def details(row: Row) -> str:
     """The figures of one workload, and a line for each contestant that has none."""
     head = [
         row["workload"], "median ms", "best ms", "CPU ms", "peak MB", "process MB",
-        "second process MB", "first step s", "from cache s", "backward : forward", "losses differ",
+        "second process MB", "build, first step s", "from cache s", "the step alone s",
+        "backward : forward", "losses differ",
     ]  # fmt: skip
     lines, notes = [], []
     for peer, result in row["results"].items():
@@ -96,6 +97,7 @@ def details(row: Row) -> str:
                 megabytes(result.get("warm_total_bytes")),
                 number(result["cold_seconds"]),
                 number(result.get("warm_seconds")),
+                number(result.get("warm_step_seconds")),
                 number(result.get("backward_to_forward")),
                 f"{result['worst_difference']:.0e}",
             ]
