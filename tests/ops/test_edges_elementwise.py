@@ -431,3 +431,15 @@ def test_mixed_derivatives_of_the_general_power_are_right() -> None:
     base, exponent = np.array([0.5, 2.0, 3.0]), np.array([0.0, 1.0, -1.5])
     assert gradcheck(cr.pow, (base, exponent))
     assert gradgradcheck(cr.pow, (base, exponent))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float16", 300.0), ("float32", 3e19), ("float64", 1e160)]
+)
+def test_gelu_is_straight_where_the_square_overflows(dtype: str, size: float) -> None:
+    for x in (size, -size):
+        at = cr.tensor(np.array([x], dtype), requires_grad=True)
+        slope = cr.autograd.grad(cr.gelu(at).sum(), at, create_graph=True)[0]
+        (bend,) = cr.autograd.grad(slope.sum(), at)
+        assert abs(slope.item() - float(x > 0)) <= 2e-8  # what normal_cdf states for float32
+        assert bend.item() == 0.0
