@@ -130,7 +130,7 @@ def _is_approximate(kind: type[Op]) -> bool:
     return any(f"{name}(" in expr for name in TRANSCENDENTAL)
 
 
-def _called(kernel: _Kernel, arrays: Sequence[Any]) -> list[Any]:
+def _called(kernel: _Kernel, arrays: Sequence[Any]) -> Sequence[Any]:
     prepare = kernel.executable.prepare
     given = [
         prepare(i, np.asarray(x, kernel.dtype) if type(x) in SCALARS else x)

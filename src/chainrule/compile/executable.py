@@ -34,7 +34,7 @@ class Executable(Protocol):
         finds out about an array, such as its address, holds until it is called for `i` again.
         """
 
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+    def __call__(self, arrays: Sequence[Array]) -> Sequence[Array]:
         """The outputs, for arrays that were prepared, which it keeps no reference to.
 
         If it works in place, an output that was offered an input is that input's array.

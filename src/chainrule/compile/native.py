@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from operator import itemgetter
+from sys import getrefcount
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -34,6 +35,8 @@ from .planning import (
     replaces,
     use_of,
 )
+
+_Way: TypeAlias = "tuple[Buffer, tuple[int, ...], Sequence[tuple[int, int]]]"
 
 _LIGHT = 3e5
 """A program of at most so many operations runs on one thread: waking another takes longer."""
@@ -77,14 +80,21 @@ class NativeExecutable:
         self._late = self._place_donations(donations, layout, outputs, planned)
         self._outputs = [layout.buffers[node.number] for node in outputs]
         self._direct = self._directly(outputs)
-        self._made: list[Any] = [None] * len(outputs)
-        self._fresh = [j for j, new in enumerate(self._direct) if new]
+        self._fresh = [b for b, new in zip(self._outputs, self._direct, strict=True) if new]
         """The outputs that get memory of their own."""
+        self._made: list[Any] = [None] * len(self._fresh)
+        """That memory, as arrays."""
         self.program: Program
         self._assemble(layout, planned, outputs, target, threads)
         self._numbers = self._places_of_numbers(graph)
         self._late_readers = [(i, self._late_reader(self._outputs[j])) for i, j in self._late]
-        self._readers = [self._result(j) for j in range(len(outputs))]
+        self._pointers = self.program.table
+        self._ways = [
+            None if buffer is None else _way(buffer, self._places.get(buffer.slot, ()))
+            for buffer in self._inputs
+        ]
+        self._makers = [(_maker(b), self._places.get(b.slot, ())) for b in self._fresh]
+        self._place_results()
 
     # Building -------------------------------------------------------------------------------------
 
@@ -237,9 +247,9 @@ class NativeExecutable:
             return lambda: _look(self._bound[index], buffer)
         if top.array is not None:
             return lambda: _look(top.array, buffer)
-        for j, made in enumerate(self._outputs):
-            if made is top and self._direct[j]:
-                return lambda: _look(self._made[j], buffer)
+        for k, made in enumerate(self._fresh):
+            if made is top:
+                return lambda: _look(self._made[k], buffer)
         return lambda: self.peek(buffer)
 
     def _late_reader(self, buffer: Buffer) -> Callable[[], Any]:
@@ -263,29 +273,36 @@ class NativeExecutable:
 
         The program works on its memory from now on, until it is called for `i` again.
         """
-        buffer = self._inputs[i]
-        if buffer is not None:
-            array = laid_out(buffer, array)
-            self._point(buffer.slot, address(array))
+        way = self._ways[i]
+        if way is not None:
+            buffer, strides, entries = way
+            if array.strides != strides or array.dtype is not buffer.dtype:
+                array = laid_out(buffer, array)
+            start, pointers = address(array), self._pointers
+            for entry, offset in entries:
+                pointers[entry] = start + offset
         return array
 
-    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+    def __call__(self, arrays: Sequence[Any]) -> Sequence[Any]:
         """The outputs, for arrays that were prepared; a donated one is the input's array itself.
 
         Other outputs are new arrays, or earlier ones that nobody holds any more.
         """
         made = self._made
-        for j in self._fresh:
-            known = made[j]  # held by `made`, by `known`, and by getrefcount
-            if known is None or sys.getrefcount(known) > 3:
-                made[j] = _empty(self._outputs[j])
-                self._point(self._outputs[j].slot, address(made[j]))
+        for k, (new, entries) in enumerate(self._makers):
+            known = made[k]  # held by `made`, by `known`, and by getrefcount
+            if known is None or getrefcount(known) > 3:
+                made[k] = known = new()
+                start, pointers = address(known), self._pointers
+                for entry, offset in entries:
+                    pointers[entry] = start + offset
         for i, number in self._numbers:
             number[()] = arrays[i]
         self._bound = arrays
         try:
             self.program.run()
-            results = [read() for read in self._readers]
+            others = [read() for read in self._readers]
+            results = self._pick((*arrays, *made, *others))
             late = [(i, read()) for i, read in self._late_readers]
             for i, value in late:
                 arrays[i][...] = value
@@ -313,15 +330,21 @@ class NativeExecutable:
         direct = zip(self._outputs, self._direct, strict=True)
         return self.arena_bytes + sum(buffer.nbytes for buffer, mine in direct if mine)
 
-    def _result(self, j: int) -> Callable[[], Any]:
-        """What fetches output j after a run."""
-        if j in self._donated:
-            i = self._donated[j]
-            return lambda: self._bound[i]
-        if self._direct[j]:
-            return lambda: self._made[j]
-        read = self._reader(self._outputs[j])
-        return lambda: np.array(read())
+    def _place_results(self) -> None:
+        """Say where outputs are found after a run: among the inputs, those made, or those read."""
+        places: list[int] = []
+        self._readers: list[Callable[[], Any]] = []
+        made, read = len(self._inputs), len(self._inputs) + len(self._made)
+        for j, (buffer, direct) in enumerate(zip(self._outputs, self._direct, strict=True)):
+            if j in self._donated:
+                places.append(self._donated[j])
+            elif direct:
+                places.append(made)
+            else:
+                places.append(read + len(self._readers))
+                self._readers.append(partial(_copied, self._reader(buffer)))
+            made += direct
+        self._pick = _picker(places)
 
     def _places_of_numbers(self, graph: Graph) -> list[tuple[int, Any]]:
         """Memory for inputs that are given as numbers: keys and counters of generators."""
@@ -338,6 +361,22 @@ def _same(x: Any) -> Any:
     return x
 
 
+def _copied(read: Callable[[], Any]) -> Any:
+    return np.array(read())
+
+
+def _picker(places: list[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """What takes a tuple's items at some places."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda items: tuple(items[place] for place in places)
+
+
+def _way(buffer: Buffer, entries: Sequence[tuple[int, int]]) -> _Way:
+    """A buffer, the strides in bytes that its arrays need, and where their address goes."""
+    return buffer, tuple(s * buffer.dtype.itemsize for s in buffer.strides), entries
+
+
 def laid_out(buffer: Buffer, array: Any) -> Any:
     """An array of the buffer's type whose axes lie in the buffer's order, without gaps."""
     order = buffer.order
@@ -346,6 +385,13 @@ def laid_out(buffer: Buffer, array: Any) -> Any:
     out = _empty(buffer)
     out[...] = array
     return out
+
+
+def _maker(buffer: Buffer) -> Callable[[], Any]:
+    """What makes ``_empty(buffer)``."""
+    if buffer.order == tuple(range(len(buffer.order))):
+        return partial(np.empty, buffer.shape, buffer.dtype)
+    return partial(_empty, buffer)
 
 
 def _empty(buffer: Buffer) -> Any:

@@ -243,7 +243,7 @@ class Watched:
         self.prepare = watched.prepare
         self._runs = 0
 
-    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+    def __call__(self, arrays: Sequence[Any]) -> Sequence[Any]:
         """The outputs."""
         self._runs += 1
         if self._runs == _AFTER and isinstance(self.watched, NativeExecutable):

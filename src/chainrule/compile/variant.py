@@ -7,7 +7,6 @@ changed is looked at more closely, and either put in order or reported as a miss
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import Any, final
@@ -32,6 +31,7 @@ from .guards import (
     shown,
     tracked,
 )
+from .identity import Known
 from .layout import Layout
 from .recording import Kind, Recording
 from .trees import LEAF, Structure, paths, unflatten
@@ -97,9 +97,7 @@ class Variant:
         ]  # fmt: skip
         count = len(self._cells) + len(self._buffers)
         self._avals = [v.aval for v in layout.inputs[:count]]
-        self._refs: list[Any] = [None] * count
-        self._ids = [0] * len(self._cells)
-        self._buffer_ids = [0] * len(self._buffers)
+        self._arrays, self._buffer_arrays = Known(len(self._cells)), Known(len(self._buffers))
         self._first = len(self._cells) - layout.replaced if in_place else count
         self._counts = [_ALONE_IN_SLICE] * (count - self._first)
         self._buffer_counts = [_ALONE] * len(self._buffers)
@@ -166,14 +164,14 @@ class Variant:
         if (self._exact or self._reads) and not self._read_gradients(leaves, arguments):
             return MISS
         state = [cell.array for cell in self._cells]
-        if [*map(id, state)] != self._ids and not self._settle(state):
+        if not self._arrays.are(tuple(state)) and not self._settle(state):
             return MISS
         if self._buffers:
             gradients = [p._grad for p in self._buffers]
             if [*map(getrefcount, gradients)] != self._buffer_counts:
                 self._renew(gradients)
             memory = [g.array for g in gradients]
-            if [*map(id, memory)] != self._buffer_ids:
+            if not self._buffer_arrays.are(tuple(memory)):
                 self._settle_memory(memory, gradients)
             state += memory
             del memory, gradients  # references that must not be counted
@@ -271,8 +269,8 @@ class Variant:
             return False
         alone = [count == _ALONE for count in map(getrefcount, state)]
         for i, cell in enumerate(self._cells):
-            if id(state[i]) != self._ids[i]:
-                state[i] = cell.array = self._own(i, state[i], self._ids, i, alone[i])
+            if not self._arrays.is_at(i, state[i]):
+                state[i] = cell.array = self._own(i, state[i], self._arrays, i, alone[i])
         return True
 
     def _settle_memory(self, memory: list[Array], gradients: Sequence[Value]) -> None:
@@ -280,21 +278,20 @@ class Variant:
         alone = [count == _ALONE for count in map(getrefcount, memory)]
         first = len(self._cells)
         for k, gradient in enumerate(gradients):
-            if id(memory[k]) != self._buffer_ids[k]:
+            if not self._buffer_arrays.is_at(k, memory[k]):
                 aval, array = self._avals[first + k], memory[k]
                 if not _fits(array, aval):
                     array = np.zeros(aval.shape, aval.dtype)
-                own = self._own(first + k, array, self._buffer_ids, k, alone[k])
+                own = self._own(first + k, array, self._buffer_arrays, k, alone[k])
                 memory[k] = gradient.array = own
 
-    def _own(self, i: int, array: Array, ids: list[int], k: int, alone: bool) -> Array:
-        """The array for input i, prepared; noted in ``ids[k]`` for as long as it lives."""
+    def _own(self, i: int, array: Array, known: Known, k: int, alone: bool) -> Array:
+        """The array for input i, prepared, and noted at place k."""
         ready = self._prepare(i, array)
         is_ours = alone and array.base is None and array.flags.writeable
         if ready is array and i >= self._first and not is_ours:
             ready = self._prepare(i, array.copy(order="K"))
-        ids[k] = id(ready)
-        self._refs[i] = weakref.ref(ready, lambda _: ids.__setitem__(k, 0))
+        known.note(k, ready)
         return ready
 
     def _renew(self, gradients: list[Any]) -> None:
@@ -312,8 +309,8 @@ class Variant:
             if counts[i] != _ALONE:
                 n = i - len(self._cells)
                 holder: Any = self._cells[i] if n < 0 else self._buffers[n]._grad
-                ids, k = (self._ids, i) if n < 0 else (self._buffer_ids, n)
-                state[i] = holder.array = self._own(i, state[i], ids, k, False)
+                known, k = (self._arrays, i) if n < 0 else (self._buffer_arrays, n)
+                state[i] = holder.array = self._own(i, state[i], known, k, False)
 
     # Without running ------------------------------------------------------------------------------
 
