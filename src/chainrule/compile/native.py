@@ -93,6 +93,8 @@ class NativeExecutable:
             None if buffer is None else _way(buffer, self._places.get(buffer.slot, ()))
             for buffer in self._inputs
         ]
+        looks = bool(self._numbers or self._late) or any(isinstance(s, Host) for s in planned)
+        self.first = self._run_alone if any(self._direct[:1]) and not looks else None
         self._makers = [(_maker(b), self._places.get(b.slot, ())) for b in self._fresh]
         self._place_results()
 
@@ -288,14 +290,7 @@ class NativeExecutable:
 
         Other outputs are new arrays, or earlier ones that nobody holds any more.
         """
-        made = self._made
-        for k, (new, entries) in enumerate(self._makers):
-            known = made[k]  # held by `made`, by `known`, and by getrefcount
-            if known is None or getrefcount(known) > 3:
-                made[k] = known = new()
-                start, pointers = address(known), self._pointers
-                for entry, offset in entries:
-                    pointers[entry] = start + offset
+        made = self._fresh_memory()
         for i, number in self._numbers:
             number[()] = arrays[i]
         self._bound = arrays
@@ -309,6 +304,23 @@ class NativeExecutable:
             return results
         finally:
             self._bound = ()
+
+    def _fresh_memory(self) -> list[Any]:
+        """The arrays of the outputs that get memory of their own: new ones where somebody holds."""
+        made = self._made
+        for k, (new, entries) in enumerate(self._makers):
+            known = made[k]  # held by `made`, by `known`, and by getrefcount
+            if known is None or getrefcount(known) > 3:
+                made[k] = known = new()
+                start, pointers = address(known), self._pointers
+                for entry, offset in entries:
+                    pointers[entry] = start + offset
+        return made
+
+    def _run_alone(self) -> Any:
+        made = self._fresh_memory()
+        self.program.run()
+        return made[0]
 
     def profile(self, arrays: Sequence[Any], repeats: int) -> list[Timing]:
         """The time of each step of the program in so many runs, which are runs as any other."""

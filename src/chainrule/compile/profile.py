@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -240,6 +240,7 @@ class Watched:
         self.name = name
         self.watched = watched
         self.in_place = watched.in_place
+        self.first: Callable[[], Any] | None = None
         self.prepare = watched.prepare
         self._runs = 0
 

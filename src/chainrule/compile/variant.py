@@ -8,7 +8,6 @@ changed is looked at more closely, and either put in order or reported as a miss
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from sys import getrefcount
 from typing import Any, final
 
 import numpy as np
@@ -31,8 +30,8 @@ from .guards import (
     shown,
     tracked,
 )
-from .identity import Known
 from .layout import Layout
+from .owned import Owned, fits
 from .recording import Kind, Recording
 from .trees import LEAF, Structure, paths, unflatten
 
@@ -90,23 +89,16 @@ class Variant:
     def _place_state(self, layout: Layout) -> None:
         """Note the cells that are read, those that are written, and whose gradients matter."""
         cells, in_place = layout.recording.cells, self.executable.in_place
-        self._cells = layout.cells
-        self._buffers = layout.buffers if in_place else []
+        self._owned = Owned(layout, self._prepare, in_place=in_place)
         self._memory = [] if in_place else [
             np.broadcast_to(np.zeros((), v.dtype), v.shape) for v in layout.buffer_inputs
         ]  # fmt: skip
-        count = len(self._cells) + len(self._buffers)
-        self._avals = [v.aval for v in layout.inputs[:count]]
-        self._arrays, self._buffer_arrays = Known(len(self._cells)), Known(len(self._buffers))
-        self._first = len(self._cells) - layout.replaced if in_place else count
-        self._counts = [_ALONE_IN_SLICE] * (count - self._first)
-        self._buffer_counts = [_ALONE] * len(self._buffers)
         groups = layout.recording.tracer.groups()
         updated = [p for group, _ in groups for p in group.get("params", ())]
         exact = cells.gradients_matter([*layout.cells, *updated]) if cells.exact else []
         self._exact = [(owner_of(layout, c), cells.held[id(c)].before[2] is None) for c in exact]
         self._reads = [owner_of(layout, cell) for cell in layout.gradients]
-        self._watched = [cell for cell in self._cells if cells.is_watched(cell)]
+        self._watched = [cell for cell in layout.cells if cells.is_watched(cell)]
         self._tracked = [tracked(cell) for cell in self._watched]
         self._writes, self._effects = writes(layout, in_place)
 
@@ -135,6 +127,8 @@ class Variant:
             and recording.backward is None
             and is_plain(layout, results[0], contents[0])
         )
+        alone = self._is_single and not (self._writes or self._effects or self._draws)
+        self._first = self.executable.first if alone else None
 
     def _number(self, k: int) -> Array:
         value = np.asarray(self._readings[k].value(), np.float64)
@@ -163,21 +157,11 @@ class Variant:
             return MISS
         if (self._exact or self._reads) and not self._read_gradients(leaves, arguments):
             return MISS
-        state = [cell.array for cell in self._cells]
-        if not self._arrays.are(tuple(state)) and not self._settle(state):
+        if not self._owned.unchanged() and not self._owned.settle():
             return MISS
-        if self._buffers:
-            gradients = [p._grad for p in self._buffers]
-            if [*map(getrefcount, gradients)] != self._buffer_counts:
-                self._renew(gradients)
-            memory = [g.array for g in gradients]
-            if not self._buffer_arrays.are(tuple(memory)):
-                self._settle_memory(memory, gradients)
-            state += memory
-            del memory, gradients  # references that must not be counted
-        if self._counts and [*map(getrefcount, state[self._first :])] != self._counts:
-            self._unshare(state)
-        inputs = [*state, *self._memory, *self._numbers]
+        if self._first is not None:
+            return _tensor(self._first())
+        inputs = [*self._owned.arrays(), *self._memory, *self._numbers]
         for reserve, blocks in self._draws:
             inputs += reserve(blocks)
         inputs += arguments
@@ -187,10 +171,7 @@ class Variant:
         for effect in self._effects:
             effect(leaves, inputs, outputs)
         if self._is_single:
-            result = Tensor.__new__(Tensor)
-            result.array = outputs[0]
-            result.node = result._grad = None
-            return result
+            return _tensor(outputs[0])
         made = [make(leaves, inputs, outputs) for make in self._makers]
         if self._gradient is not None:
             self._gradient.attach(made, leaves, inputs, outputs)
@@ -253,71 +234,17 @@ class Variant:
                 return False
         for k, (owner, aval) in enumerate(zip(self._reads, self._read_avals, strict=True)):
             array = resolve(owner, leaves)._grad.array
-            if not _fits(array, aval):
+            if not fits(array, aval):
                 return False
             arguments.append(self._prepare(self._first_read + k, array))
         return True
-
-    # State that is not as the last call left it ---------------------------------------------------
-
-    def _settle(self, state: list[Array]) -> bool:
-        """Take the arrays in the cells as they are now; False if one has another shape or dtype.
-
-        Memory that is to be written must belong to nobody else.
-        """
-        if not all(map(_fits, state, self._avals)):
-            return False
-        alone = [count == _ALONE for count in map(getrefcount, state)]
-        for i, cell in enumerate(self._cells):
-            if not self._arrays.is_at(i, state[i]):
-                state[i] = cell.array = self._own(i, state[i], self._arrays, i, alone[i])
-        return True
-
-    def _settle_memory(self, memory: list[Array], gradients: Sequence[Value]) -> None:
-        """Take the gradients' arrays for memory, or new ones."""
-        alone = [count == _ALONE for count in map(getrefcount, memory)]
-        first = len(self._cells)
-        for k, gradient in enumerate(gradients):
-            if not self._buffer_arrays.is_at(k, memory[k]):
-                aval, array = self._avals[first + k], memory[k]
-                if not _fits(array, aval):
-                    array = np.zeros(aval.shape, aval.dtype)
-                own = self._own(first + k, array, self._buffer_arrays, k, alone[k])
-                memory[k] = gradient.array = own
-
-    def _own(self, i: int, array: Array, known: Known, k: int, alone: bool) -> Array:
-        """The array for input i, prepared, and noted at place k."""
-        ready = self._prepare(i, array)
-        is_ours = alone and array.base is None and array.flags.writeable
-        if ready is array and i >= self._first and not is_ours:
-            ready = self._prepare(i, array.copy(order="K"))
-        known.note(k, ready)
-        return ready
-
-    def _renew(self, gradients: list[Any]) -> None:
-        """Give tensors new gradients where there are none, or where somebody holds the old one."""
-        first = len(self._cells)
-        for k, p in enumerate(self._buffers):
-            if gradients[k] is None or getrefcount(gradients[k]) != _ALONE:
-                aval = self._avals[first + k]
-                gradients[k] = p._grad = Tensor.wrap(np.zeros(aval.shape, aval.dtype))
-
-    def _unshare(self, state: list[Array]) -> None:
-        """Copy memory that somebody else holds: arrays are values, and these will be written."""
-        counts = [*map(getrefcount, state)]
-        for i in range(self._first, len(state)):
-            if counts[i] != _ALONE:
-                n = i - len(self._cells)
-                holder: Any = self._cells[i] if n < 0 else self._buffers[n]._grad
-                known, k = (self._arrays, i) if n < 0 else (self._buffer_arrays, n)
-                state[i] = holder.array = self._own(i, state[i], known, k, False)
 
     # Without running ------------------------------------------------------------------------------
 
     def holds(self, leaves: Sequence[Any]) -> bool:
         """Whether a call with these leaves of the arguments would find all as it was."""
         return not self._differences(leaves) and all(
-            _fits(resolve(owner, leaves)._grad.array, aval)
+            fits(resolve(owner, leaves)._grad.array, aval)
             for owner, aval in zip(self._reads, self._read_avals, strict=True)
         )
 
@@ -327,8 +254,9 @@ class Variant:
         assert arguments is not None
         held = self._read_gradients(leaves, arguments)
         assert held
-        state = [cell.array for cell in self._cells]
-        state += [np.zeros(v.shape, v.dtype) for v in self._avals[len(self._cells) :]]
+        cells, avals = self._owned.cells, self._owned.avals
+        state = [cell.array for cell in cells]
+        state += [np.zeros(v.shape, v.dtype) for v in avals[len(cells) :]]
         draws = [x for reserve, _ in self._draws for x in reserve(0)]
         return [*state, *self._memory, *self._numbers, *draws, *arguments]
 
@@ -359,8 +287,8 @@ class Variant:
             if tracked(cell) != before:
                 label = self._labels(cell)
                 found.append(f"{label}: {before or 'no gradient'} became {tracked(cell)}")
-        for cell, aval in zip(self._cells, self._avals, strict=False):
-            if not _fits(cell.array, aval):
+        for cell, aval in zip(self._owned.cells, self._owned.avals, strict=False):
+            if not fits(cell.array, aval):
                 now = Aval(cell.shape, cell.dtype)
                 found.append(f"{self._labels(cell)}: {aval!r} became {now!r}")
         for owner, was_none in self._exact:
@@ -371,18 +299,11 @@ class Variant:
         return found
 
 
-def _fits(array: Array, aval: Aval) -> bool:
-    return bool(array.shape == aval.shape and array.dtype == aval.dtype)
+def _tensor(array: Array) -> Tensor:
+    result = Tensor.__new__(Tensor)
+    result.array = array
+    result.node = result._grad = None
+    return result
 
 
-def _references() -> tuple[int, int]:
-    """What getrefcount says of an array that one cell holds, in a list, and in a slice of it."""
-    cells = [Value.wrap(np.zeros(1))]
-    state = [cell.array for cell in cells]
-    (whole,) = [*map(getrefcount, state)]
-    (sliced,) = [*map(getrefcount, state[0:])]
-    return whole, sliced
-
-
-_ALONE, _ALONE_IN_SLICE = _references()
 _TENSOR, _NUMBER, _STATIC = Kind.TENSOR, Kind.NUMBER, Kind.STATIC
