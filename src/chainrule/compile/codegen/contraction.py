@@ -17,16 +17,12 @@ from ...runtime.code import Code
 from ...runtime.target import Target
 from ..kernels import Access, Contraction, Operand, Sizes
 from .epilogue import Epilogue, weight
+from .fetching import FETCHES, next_batch, next_rows, next_windows, row_major
 from .forms import simplify
 from .framing import BODIES, inside, loop_of, pays, rows_inside
 from .micro import LINE, Dim, Fetch, MicroKernel, Place, opaque
 from .text import Function, Val, constant, memory_type, vector
 from .tiling import Section, choose
-
-FAR = 512
-"""Bytes between steps of depth that the processor does not fetch ahead by itself."""
-FETCHES = 96
-"""Cache lines of `left` that a tile fetches for the next one, at most."""
 
 
 def contraction(kernel: Contraction, target: Target) -> Code:
@@ -280,9 +276,12 @@ class _Writer:
     def _tile(self, s: Section, u: _Unit, dims: list[Dim], tile: _Tile, *, loaded: bool) -> None:
         """One tile in one block: its sums so far, then their epilogue or back to the stack."""
         f, kernel = self.f, self.kernel
-        start = f.offset(u.left, self.element, self._dot(tile.place, kernel.left.free))
+        before = self._dot(tile.place, kernel.left.free)
+        start = f.offset(u.left, self.element, before)
         rows = self._box(s, tile.size, kernel.left.free)
-        fetches = self._next_windows(s, dims, rows, tile.size, start)
+        number = self._dot(tile.place, row_major(kernel.rows))
+        streams = next_batch(f, kernel, s, dims, (number, len(rows)), before)
+        fetches = next_windows(f, kernel, s, dims, rows, tile.size, start)
         if not s.late:
             fetches += self._operands(s, u, tile, len(rows))
         right = u.right
@@ -307,8 +306,8 @@ class _Writer:
         spots = self._spots(s, tile.sums, len(rows)) if s.late else []
         if loaded:
             sums = [f.load(p, t, self.align) for p, t in zip(spots, types, strict=True)]
-        ahead = self._ahead(s, dims, len(rows))
-        micro = MicroKernel(f, self.target, kernel.dtype, rows, s.vectors, ahead)
+        ahead = next_rows(kernel, s, dims, len(rows))
+        micro = MicroKernel(f, self.target, kernel.dtype, rows, s.vectors, ahead, streams)
         # Else LLVM keeps an address for each row, for all loops around, and runs out of registers.
         sums = micro.add(dims, Place(opaque(f, start), opaque(f, right)), sums, fetches)
         if not s.late:
@@ -323,51 +322,6 @@ class _Writer:
         ends = list(itertools.accumulate(v.lanes for v in s.vectors))
         starts = [m * s.lanes + e for m in range(rows) for e in [0, *ends[:-1]]]
         return [f.offset(base, self.element, at) for at in starts]
-
-    def _next_windows(
-        self, s: Section, dims: Sequence[Dim], rows: Sequence[int], size: int, start: Val
-    ) -> list[Fetch]:
-        """What the next tile reads of `left` and this one does not.
-
-        That is for windows, whose outermost loop of depth steps as the tiles do; their rows are
-        too short for the processor to see a pattern. It makes a convolution of 13x13 images with
-        64 channels from memory a third faster.
-        """
-        f, kernel, item = self.f, self.kernel, self.align
-        last = s.axis == len(kernel.rows) - 1
-        if len(dims) < 2 or s.split or (last and not s.axis):
-            return []
-        step = kernel.left.free[s.axis - 1] if last else size * kernel.left.free[s.axis]
-        outer, inner = dims[0], dims[1:]
-        new, rest = divmod(step, outer.left) if outer.left else (0, 1)
-        if rest or not 0 < abs(new) < outer.most:
-            return []
-        spread = [(d.most - 1) * d.left for d in inner]
-        low = min(rows) + sum(min(0, e) for e in spread)
-        high = max(rows) + sum(max(0, e) for e in spread)
-        lines = (high - low) * item // LINE + 1
-        if abs(new) * lines > min(FETCHES, len(rows) * math.prod(d.most for d in dims) // 16):
-            return []
-        found = []
-        for turn in range(abs(new)):
-            ahead = outer.left * (outer.most - 1 - turn if new > 0 else turn)
-            found.append(Fetch(f.offset(start, self.element, step + ahead + low), range(lines)))
-        return found
-
-    def _ahead(self, s: Section, dims: Sequence[Dim], rows: int) -> list[int]:
-        """Where in `left`, from its first row, a step of depth fetches what the next tile reads.
-
-        That is for rows that are neighbours in memory where the steps of depth are far apart, as
-        in the gradients of weights: the processor expects neither the one nor the other. From
-        memory, such a product with 512 rows becomes a sixth faster.
-        """
-        item = self.align
-        last = s.axis == len(self.kernel.rows) - 1
-        if not (dims and last) or self.kernel.left.free[-1] != 1 or rows == 1:
-            return []
-        if abs(dims[-1].left) * item < FAR:
-            return []
-        return list(range(2 * rows - 1, rows - 1, -(LINE // item)))
 
     def _operands(self, s: Section, u: _Unit, tile: _Tile, rows: int) -> list[Fetch]:
         """What the epilogue of a tile loads, to be fetched while its sums are made.

@@ -74,6 +74,17 @@ class Fetch(NamedTuple):
         return self.lines, 0
 
 
+class Stream(NamedTuple):
+    """Cache lines that each turn of the last loop but one fetches for later.
+
+    They begin `shift` elements behind where the turn itself reads `left`, or else `right`.
+    """
+
+    of_left: bool
+    shift: Val
+    lines: int
+
+
 def opaque(f: Function, pointer: Val) -> Val:
     """The pointer, without LLVM knowing how it came about."""
     return f.emit("ptr", f'call ptr asm "", "=r,0"({pointer})')
@@ -94,6 +105,7 @@ class MicroKernel:
         rows: Sequence[int],
         vectors: Sequence[Vector],
         ahead: Sequence[int] = (),
+        streams: Sequence[Stream] = (),
     ) -> None:
         self.f, self.target, self.dtype = function, target, dtype
         self.element = memory_type(dtype)
@@ -102,6 +114,7 @@ class MicroKernel:
         """The rows' numbers in the whole tile, if this is a part of one."""
         self.ahead = ahead
         """Offsets in `left` of what each step fetches for later."""
+        self.streams = streams
 
     def add(
         self, dims: Sequence[Dim], at: Place, sums: list[Val], fetches: Sequence[Fetch] = ()
@@ -166,6 +179,8 @@ class MicroKernel:
         def body(i: Val, left: Val, right: Val, *sums: Val) -> list[Val]:
             for fetch in spread:
                 self._fetch_part(fetch, i, count, dim.most // count)
+            if len(dims) == 2:
+                self._stream(left, right)
             here = at._replace(left=left, right=right)
             added = self._turns(dims, here, list(sums), step, count)
             left = f.offset(left, self.element, count * dim.left)
@@ -174,6 +189,13 @@ class MicroKernel:
 
         left, right, *sums = f.loop(*turns, body, [at.left, at.right, *sums], hint="depth")
         return at._replace(left=left, right=right), sums
+
+    def _stream(self, left: Val, right: Val) -> None:
+        f = self.f
+        for stream in self.streams:
+            base = f.offset(left if stream.of_left else right, self.element, stream.shift)
+            for line in range(stream.lines):
+                f.prefetch(f.offset(base, "i8", line * LINE))
 
     def _fetch(self, base: Val, lines: Sequence[int]) -> None:
         for line in lines:
@@ -221,8 +243,9 @@ class MicroKernel:
             here = at.ahead(dims[0], i)
             start = opaque(f, f.offset(at.left, self.element, here.left_offset))
             part = MicroKernel(
-                f, self.target, self.dtype, [self.rows[m] for m in taking], self.vectors, self.ahead
-            )
+                f, self.target, self.dtype, [self.rows[m] for m in taking], self.vectors,
+                self.ahead, self.streams,
+            )  # fmt: skip
             part.numbers = [self.numbers[m] for m in taking]
             which = [m * width + n for m in taking for n in range(width)]
             here = here._replace(left=start, left_offset=0)
