@@ -11,10 +11,12 @@ from comparisons import compare, distinct_results, random_donations
 from random_programs import RandomProgram
 from schedules import launches
 
-from chainrule import ops
+import chainrule as cr
+from chainrule import nn, ops
 from chainrule.compile import trace
 from chainrule.compile.codegen import nest, tiling
-from chainrule.compile.lower import builder, emit, memory
+from chainrule.compile.kernels import Contraction
+from chainrule.compile.lower import builder, emit, memory, uses
 from chainrule.compile.native import NativeExecutable
 from chainrule.compile.passes import optimize
 from chainrule.core.apply import apply
@@ -50,6 +52,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr(nest, "TILE_POINTS", 32)
     monkeypatch.setattr(emit, "_WORTH_CHUNKS", 64)
     monkeypatch.setattr(builder, "_MANY", 16)
+    monkeypatch.setattr(uses, "FAR", 16)
 
 
 def check_random(seed: int) -> tuple[int, int, int]:
@@ -268,3 +271,29 @@ def test_the_shuffler_sees_a_barrier_that_is_missing(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(memory, "_conflict", lambda *_: False)
     with pytest.raises(AssertionError, match="not equal"):
         compare(graph, draw, np.random.default_rng(0), {})
+
+
+def test_a_gradient_has_fetched_what_is_summed_with_it() -> None:
+    """In the gradient of a batch norm: its input, which was made far away."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 3, padding=1),
+    )
+
+    @cr.compile
+    def step(x: Any) -> Any:
+        loss = (model(x) ** 2).sum()
+        loss.backward()
+        return loss
+
+    step(cr.zeros(16, 3, 32, 32))
+    (executable,) = [variant.executable for variant in step._variants]
+    steps = [s for s in executable.planned if isinstance(s, emit.Step)]
+    fetching = [s for s in steps if isinstance(s.kernel, Contraction) and s.kernel.later]
+    assert [s.label for s in fetching] == ["contract+map 16x16x32x32"]
+    (fetched,) = [s.buffers[a.slot] for s in fetching for a in s.kernel.later]
+    assert fetched not in fetching[0].reads
+    following = steps[steps.index(fetching[0]) + 1]
+    assert fetched in following.reads

@@ -160,7 +160,8 @@ class Contraction(NamedTuple):
     (image, y, x), its depth (ky, kx, channel), and `left` has the image's strides for both.
 
     Loads and stores of the epilogue have strides along (*batch, *rows, columns). `frames` say which
-    steps of depth are in the padding of a window, each for one coordinate.
+    steps of depth are in the padding of a window, each for one coordinate. What lies at the
+    addresses of `later` is not used: a kernel that comes soon reads it, so it may be fetched.
     """
 
     dtype: DType
@@ -173,6 +174,7 @@ class Contraction(NamedTuple):
     stores: tuple[Store, ...]
     slots: int
     frames: tuple[Frame, ...] = ()
+    later: tuple[Access, ...] = ()
 
     @property
     def products(self) -> int:

@@ -8,23 +8,24 @@ from typing import Any
 from ..runtime.build import Kernel as Loaded
 from .kernels import Contraction, Kernel, Load, Lookup, Loop, Scatter
 from .lower import memory
-from .lower.emit import Step, needed, steps
+from .lower.emit import Step, steps
 from .lower.groups import Grouping, Host
 from .lower.layout import Layout, needs_fill
 from .lower.nodes import Assemble, Node
 from .lower.storage import Buffer
+from .lower.uses import needed, read_next
 
 
 def planned_steps(layout: Layout, grouping: Grouping, outputs: Sequence[Node]) -> list[Step | Host]:
     """The steps of a program: kernels, and calls of NumPy between them."""
     kept = needed(grouping, outputs)
     planned: list[Step | Host] = []
-    for group in grouping.groups:
+    for i, group in enumerate(grouping.groups):
         task = group.tasks[0]
         if isinstance(task, Host):
             planned.append(task)
         else:
-            planned += steps(layout, group, kept)
+            planned += steps(layout, group, kept, read_next(grouping, i))
     return planned
 
 

@@ -486,6 +486,50 @@ def test_a_product_read_across_fetches_the_next_rows(dtype: Any, machine: Target
     assert "prefetch" not in contraction(along, machine).text
 
 
+def weight_gradient(chunks: int, images: int, size: int, channels: int) -> Contraction:
+    """Of a convolution of 3x3, its long sum in chunks; `left` has a margin around each image."""
+    line = (size + 2) * channels
+    image = (size + 2) * line
+    left = Operand(0, (images * image,), (line, channels, 1), (image, line, channels))
+    right = Operand(1, (images * image,), (1,), (image, line, channels))
+    strides = (9 * channels**2, 3 * channels**2, channels**2, channels, 1)
+    store = Store(Access(2, F32, strides), Total(F32))
+    return Contraction(
+        F32, (chunks,), (3, 3, channels), channels, (images, size, size), left, right, (store,), 3
+    )
+
+
+def test_the_gradient_of_a_weight_fetches_the_next_images_once(machine: Target) -> None:
+    """Over its tiles every line of the next element of the batch, if those of two fit a cache."""
+    small, large = weight_gradient(4, 2, 6, 16), weight_gradient(4, 64, 14, 16)
+    assert "prefetch" in contraction(small, machine).text
+    assert "prefetch" not in contraction(large, machine).text
+    check(Case(small, 3), machine)
+    alone = small._replace(
+        batch=(), left=small.left._replace(batch=()), right=small.right._replace(batch=())
+    )
+    alone = alone._replace(
+        stores=(alone.stores[0]._replace(access=Access(2, F32, (768, 256, 16, 1))),)
+    )
+    assert "prefetch" not in contraction(alone, machine).text
+
+
+def test_what_is_read_later_is_fetched_and_changes_nothing(machine: Target) -> None:
+    kernel = product(300, 64, 48)
+    later = kernel._replace(later=(Access(3, F32, (48, 1)),), slots=4)
+    text = contraction(kernel, machine).text, contraction(later, machine).text
+    assert [t.count("call void @llvm.prefetch") > 0 for t in text] == [False, True]
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=n).astype(np.float32) for n in ((300, 64), (64, 48)))
+    found = []
+    for k in (kernel, later):
+        out, beside = np.zeros((300, 48), np.float32), np.full((300, 48), np.nan, np.float32)
+        compiled = Compiled(contraction(k, machine), machine)
+        compiled.bind([a, b, out, beside][: k.slots])(0, compiled.tiles)
+        found.append(out)
+    np.testing.assert_array_equal(found[1], found[0])
+
+
 def test_a_product_with_few_tiles_of_rows_still_has_eight_units() -> None:
     machine = runnable("native")
     left, right = Operand(0, (), (1,), (512,)), Operand(1, (), (1,), (1,))

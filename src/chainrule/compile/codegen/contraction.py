@@ -24,6 +24,12 @@ from .micro import LINE, Dim, Fetch, MicroKernel, Place, opaque
 from .text import Function, Val, constant, memory_type, vector
 from .tiling import Section, choose
 
+FITS = 256 * 1024
+"""Bytes of `right` below which all its panels stay in the second cache.
+
+Units of work then go through all columns of their rows before others. So the thread that makes
+rows reads them in the next kernel, too, whose points are shared out in the same order."""
+
 
 def contraction(kernel: Contraction, target: Target) -> Code:
     """The code of a contraction. Without elements it does nothing; without depth, sums are 0.
@@ -105,7 +111,9 @@ class _Writer:
         """The loop over the section's units of work. Returns the number of the next unit."""
         kernel, f = self.kernel, self.f
         lines, tiles = math.prod(kernel.rows[: s.axis]), sum(n for n, _ in s.tiles)
-        sizes = (*kernel.batch, s.panels, -(-lines // s.lines), -(-tiles // s.span))
+        parts, panels = (-(-lines // s.lines), -(-tiles // s.span)), (s.panels,)
+        inner = math.prod(kernel.depth) * kernel.columns * self.align < FITS
+        sizes = (*kernel.batch, *parts, *panels) if inner else (*kernel.batch, *panels, *parts)
         units = math.prod(sizes)
         low, high = self.low, self.high
         if not alone:
@@ -113,7 +121,9 @@ class _Writer:
             high = f.intrinsic("smin", high, f.integer(first + units))
 
         def unit(number: Val) -> None:
-            *batch, panel, line, tile = self._digits(f.add(number, -first), sizes)
+            digits = self._digits(f.add(number, -first), sizes)
+            batch = digits[:-3]
+            line, tile, panel = digits[-3:] if inner else (*digits[-2:], digits[-3])
             column = f.add(f.scale(panel, s.width), s.column)
             span = self._range(tile, s.span, tiles)
             rows = [self._start(s, end) for end in span]

@@ -26,9 +26,9 @@ def loads(expr: Expr) -> Iterator[Access]:
 
 
 def accesses(kernel: Contraction) -> list[Access]:
-    """The distinct addresses of the epilogue: those of stores, and what their values load."""
+    """The distinct addresses of the epilogue: of stores, of what they load, of what is fetched."""
     found = dict.fromkeys(a for s in kernel.stores for a in (s.access, *loads(s.value)))
-    return list(found)
+    return list(found | dict.fromkeys(kernel.later))
 
 
 def simplify(kernel: Contraction) -> Contraction:
@@ -86,7 +86,7 @@ def _moved(kernel: Contraction, new: dict[Access, Access]) -> Contraction:
         s._replace(access=new[s.access], value=map_accesses(s.value, new.__getitem__))
         for s in kernel.stores
     )
-    return kernel._replace(stores=stores)
+    return kernel._replace(stores=stores, later=tuple(new[a] for a in kernel.later))
 
 
 def _merge(sizes: Sizes, strides: Sequence[Sizes]) -> tuple[Sizes, list[Sizes]]:

@@ -12,7 +12,7 @@ from ...core.aval import Shape
 from .. import kernels
 from ..kernels import Access, Apply, Const, Expr, Index, Load, Total
 from . import nodes
-from .groups import Folding, Group, Grouping, Host, Product, Running, Write
+from .groups import Folding, Group, Product, Running, Write
 from .layout import Layout
 from .nodes import (
     Affine,
@@ -64,12 +64,14 @@ class _Slots:
         self.nodes: dict[int, None] = {}
         """Numbers of the nodes that the kernel computes, in the order in which they are met."""
 
-    def access(self, buffer: Buffer, place: Place, rank: int, *, write: bool = False) -> Access:
-        """Where a buffer's elements are for points of a box."""
+    def access(
+        self, buffer: Buffer, place: Place, rank: int, *, write: bool = False, fetch: bool = False
+    ) -> Access:
+        """Where a buffer's elements are for points of a box: to read, to write, or to fetch."""
         if buffer not in self.buffers:
             self.buffers.append(buffer)
         met = self.written if write else self.read
-        if buffer not in met:
+        if buffer not in met and not fetch:
             met.append(buffer)
         strides, offset = linear(buffer, place, rank)
         return Access(self.buffers.index(buffer), buffer.dtype, strides, offset)
@@ -164,10 +166,13 @@ class Emitter:
         return kernels.Store(access, value)
 
 
-def steps(layout: Layout, group: Group, needed: set[int]) -> list[Step]:
-    """The kernels that a group becomes: one, or two if a fold is done in parts."""
+def steps(layout: Layout, group: Group, needed: set[int], later: Sequence[Node] = ()) -> list[Step]:
+    """The kernels that a group becomes: one, or two if a fold is done in parts.
+
+    `later` are arrays of its box that a kernel reads soon after; a product has them fetched.
+    """
     if group.product is not None:
-        return [_contraction(layout, group, group.product, needed)]
+        return [_contraction(layout, group, group.product, needed, later)]
     if isinstance(group.tasks[0], Running):
         return [_running(layout, group, group.tasks[0])]
     return _loops(layout, group, needed)
@@ -299,7 +304,9 @@ def _cut(sizes: Sequence[int], folded: Sequence[bool]) -> tuple[int, int] | None
 # Contractions -------------------------------------------------------------------------------------
 
 
-def _contraction(layout: Layout, group: Group, product: Product, needed: set[int]) -> Step:
+def _contraction(
+    layout: Layout, group: Group, product: Product, needed: set[int], later: Sequence[Node]
+) -> Step:
     dot = product.node
     plan = layout.dots[dot.number]
     rank = len(dot.shape)
@@ -333,6 +340,11 @@ def _contraction(layout: Layout, group: Group, product: Product, needed: set[int
         for task in group.tasks
         if isinstance(task, Write) and _is_kept(task, needed)
     ]
+    fetched = [
+        slots.access(buffer, place, width, fetch=True)
+        for buffer in (layout.buffers[node.number] for node in later)
+        if stores and linear(buffer, place, width)[0] == stores[0].access.strides
+    ]
     kernel = kernels.Contraction(
         dot.dtype,
         tuple(sizes[d] for d in batch),
@@ -344,6 +356,7 @@ def _contraction(layout: Layout, group: Group, product: Product, needed: set[int
         tuple(stores),
         len(slots.buffers),
         _frames(layout.buffers[plan.left.number], plan.left_place, rows, depth, sizes),
+        tuple(fetched),
     )
     return _step(kernel, slots, _label(group))
 
@@ -411,32 +424,4 @@ def _label(group: Group) -> str:
     return f"{'+'.join(kinds)} {shape}"
 
 
-def needed(grouping: Grouping, outputs: Sequence[Node]) -> set[int]:
-    """Numbers of the nodes that must be in memory: somebody reads them besides their own group.
-
-    What only the same kernel uses, at the same points, stays in registers.
-    """
-    layout = grouping.layout
-    found = {node.number for node in outputs}
-    for node in layout.sequence:
-        buffer = layout.buffers[node.number]
-        if isinstance(node, Merge) and buffer.alias is not None:
-            found |= {n.number for n in layout.sequence if layout.buffers[n.number] is buffer.alias}
-        elif buffer.within is not None:
-            found.add(node.number)
-    for group in grouping.groups:
-        made = {
-            t.owner.number
-            for t in group.tasks
-            if isinstance(t, (Write, Product)) and t.node is t.owner
-        }
-        for task in group.tasks:
-            here = len(task.box) if not isinstance(task, Host) else 0
-            for source, place in grouping.task_reads(task):
-                inside = source.number in made and isinstance(task, (Write, Folding))
-                if not (inside and is_identity(place, here)):
-                    found.add(source.number)
-    return found
-
-
-__all__ = ["Dot", "Emitter", "Reduce", "Shape", "Step", "needed", "steps"]
+__all__ = ["Dot", "Emitter", "Reduce", "Shape", "Step", "steps"]

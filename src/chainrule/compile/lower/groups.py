@@ -216,6 +216,10 @@ class Grouping:
                 continue
             yield Write(part, buffer, place, node, node.added)
 
+    def maker(self, node: Node) -> int:
+        """Number of the last group that writes to a stored node, -1 if none does."""
+        return self._made.get(node.number, -1)
+
     # Grouping -------------------------------------------------------------------------------------
 
     def reads(self, node: Node, place: Place, rank: int) -> list[Read]:
