@@ -37,6 +37,14 @@ def simplify(kernel: Contraction) -> Contraction:
     Loops of the batch that `right` does not depend on become loops of rows. A product with one
     column is turned around if the rows are neighbours in memory: they become the columns.
     """
+    if kernel.later:
+        # What is only fetched must not keep loops apart.
+        whole, alone = _simplified(kernel), _simplified(kernel._replace(later=()))
+        return whole if (whole.batch, whole.rows) == (alone.batch, alone.rows) else alone
+    return _simplified(kernel)
+
+
+def _simplified(kernel: Contraction) -> Contraction:
     kernel = _turned(kernel)
     left, right, found = kernel.left, kernel.right, accesses(kernel)
     cut = len(kernel.batch)

@@ -166,10 +166,12 @@ class Emitter:
         return kernels.Store(access, value)
 
 
-def steps(layout: Layout, group: Group, needed: set[int], later: Sequence[Node] = ()) -> list[Step]:
+def steps(
+    layout: Layout, group: Group, needed: set[int], later: Sequence[tuple[Buffer, Place]] = ()
+) -> list[Step]:
     """The kernels that a group becomes: one, or two if a fold is done in parts.
 
-    `later` are arrays of its box that a kernel reads soon after; a product has them fetched.
+    `later` is what another kernel reads soon at places over the box; a product has it fetched.
     """
     if group.product is not None:
         return [_contraction(layout, group, group.product, needed, later)]
@@ -305,7 +307,11 @@ def _cut(sizes: Sequence[int], folded: Sequence[bool]) -> tuple[int, int] | None
 
 
 def _contraction(
-    layout: Layout, group: Group, product: Product, needed: set[int], later: Sequence[Node]
+    layout: Layout,
+    group: Group,
+    product: Product,
+    needed: set[int],
+    later: Sequence[tuple[Buffer, Place]],
 ) -> Step:
     dot = product.node
     plan = layout.dots[dot.number]
@@ -340,10 +346,11 @@ def _contraction(
         for task in group.tasks
         if isinstance(task, Write) and _is_kept(task, needed)
     ]
+    found = [(buffer, nodes.compose(at, place, width)) for buffer, at in later]
     fetched = [
-        slots.access(buffer, place, width, fetch=True)
-        for buffer in (layout.buffers[node.number] for node in later)
-        if stores and linear(buffer, place, width)[0] == stores[0].access.strides
+        slots.access(buffer, at, width, fetch=True)
+        for buffer, at in found
+        if linear(buffer, at, width)[0][-1] == 1
     ]
     kernel = kernels.Contraction(
         dot.dtype,

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from .groups import Folding, Grouping, Host, Product, Write
-from .nodes import Merge, Node
-from .storage import is_identity
+from .nodes import Merge, Node, Place, identity
+from .storage import Buffer, is_identity
 
 
 def needed(grouping: Grouping, outputs: Sequence[Node]) -> set[int]:
@@ -42,29 +42,35 @@ FAR = 2**18
 """Elements that are likely to have left the nearer caches before they are read again."""
 
 
-def read_next(grouping: Grouping, index: int) -> list[Node]:
+def read_next(grouping: Grouping, index: int) -> list[tuple[Buffer, Place]]:
     """What the kernel that reads a product's results first reads beside them, point by point.
 
     That was made before the product, and often long ago: in a backward pass, the activations whose
     sums with a new gradient are made. So it may be fetched from memory while the product is
-    computed, which takes little of that.
+    computed, which takes little of that. Buffers, and where in them the product's points are.
     """
-    group = grouping.groups[index]
-    if group.product is None or math.prod(group.box) < FAR:
+    group, layout = grouping.groups[index], grouping.layout
+    if group.product is None:
         return []
-    for later in grouping.groups[index + 1 :]:
-        if not later.reads & group.writes:
-            continue
-        if later.box != group.box or later.product is not None:
-            return []
-        reads = [read for task in later.tasks for read in grouping.task_reads(task)]
-        found = {
-            source.number: source
-            for source, place in reads
-            if is_identity(place, len(group.box))
-            and source.shape == group.box
-            and source.number not in group.writes | group.reads
-            and grouping.maker(source) in range(index)
+    own, rank = group.product.buffer, len(group.box)
+    results, shape, at = group.writes, group.box, identity(rank)
+    if own.within is not None and own.alias is not None:  # a part of something
+        results = {
+            node.number for node in layout.alive if layout.buffers.get(node.number) is own.alias
         }
-        return list(found.values())
-    return []
+        shape, at = own.alias.shape, own.within
+    if math.prod(shape) < FAR:
+        return []
+    later = next((g for g in grouping.groups[index + 1 :] if g.reads & results), None)
+    if later is None or later.product is not None or later.box != shape:
+        return []
+    reads = [read for task in later.tasks for read in grouping.task_reads(task)]
+    found = {
+        source.number: layout.buffers[source.number]
+        for source, place in reads
+        if is_identity(place, len(shape))
+        and source.shape == shape
+        and source.number not in results | group.writes | group.reads
+        and grouping.maker(source) in range(index)
+    }
+    return [(buffer, at) for buffer in found.values()]
