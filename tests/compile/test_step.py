@@ -944,3 +944,29 @@ def test_what_keeps_changing_is_a_warning_and_then_runs_eagerly() -> None:
     for n in range(21, 40):
         assert f(cr.ones(n)).shape == (n,)
     assert f.traces == step.MOST_TRACES
+
+
+def test_no_garbage_is_collected_while_a_function_is_traced() -> None:
+    seen: list[bool] = []
+
+    @cr.compile
+    def double(x: Any) -> Any:
+        seen.append(gc.isenabled())
+        return x * 2
+
+    @cr.compile
+    def failing(x: Any) -> Any:
+        return x * float(x.sum())
+
+    assert gc.isenabled()
+    double(cr.ones(3))
+    with pytest.raises(TracingError):
+        failing(cr.ones(3))
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        double(cr.ones(4))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    assert seen == [False, False]
