@@ -112,6 +112,13 @@ def test_gelu_keeps_its_tail_in_double_precision() -> None:
     np.testing.assert_allclose(got, want, rtol=1e-13)
 
 
+def test_gelu_keeps_its_tail_in_single_precision() -> None:
+    x = np.concatenate([np.linspace(-12, 6, 1001), [-1e4, -50.0]]).astype(np.float32)
+    with mpmath.workprec(120):
+        want = [float(mpmath.mpf(float(v)) * mpmath.ncdf(float(v))) for v in x]
+    np.testing.assert_allclose(cr.gelu(cr.tensor(x)).numpy(), want, rtol=3e-7, atol=1e-45)
+
+
 # Reductions ---------------------------------------------------------------------------------------
 
 
