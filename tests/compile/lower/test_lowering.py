@@ -19,7 +19,7 @@ from chainrule.compile.lower.builder import Lowering
 from chainrule.compile.lower.emit import Step
 from chainrule.compile.lower.groups import Grouping, Host
 from chainrule.compile.lower.layout import Layout
-from chainrule.compile.lower.nodes import Node
+from chainrule.compile.lower.nodes import Affine, Node
 from chainrule.compile.lower.storage import Buffer, live, stored
 from chainrule.compile.native import NativeExecutable
 from chainrule.compile.passes import optimize
@@ -176,3 +176,28 @@ def test_training_steps_take_no_more_kernels_barriers_and_memory_than_they_did(
     monkeypatch.setenv("CHAINRULE_TARGET", "avx2")
     found = "\n".join([TITLE, *map(counts, MODELS)]) + "\n"
     assert found == COUNTS.read_text(encoding="utf-8"), f"\n{found}"
+
+
+def test_parts_that_share_no_element_need_no_barrier_between_them() -> None:
+    whole = Buffer((8, 6), np.dtype(np.float32))
+    whole.slot = 0
+
+    def part(shape: tuple[int, ...], *place: tuple[int, tuple[int, ...]]) -> Buffer:
+        made = Buffer(shape, whole.dtype)
+        made.alias, made.slot = whole, 0
+        made.within = tuple(Affine(offset, factors) for offset, factors in place)
+        return made
+
+    across = (0, (0, 1))
+    even, odd = (part((4, 6), (start, (2, 0)), across) for start in (0, 1))
+    upper, lower = (part((4, 6), (start, (1, 0)), across) for start in (0, 4))
+    backwards = part((4, 6), (3, (-1, 0)), across)
+
+    def waits(first: Buffer, second: Buffer) -> bool:
+        uses = [memory.Use((), (b,), False) for b in (first, second)]
+        return memory.plan(uses, set(), {}).barriers[1]
+
+    apart = [(even, odd), (upper, lower), (backwards, lower)]
+    assert not any(waits(a, b) or waits(b, a) for a, b in apart)
+    meeting = [(even, even), (even, upper), (odd, lower), (backwards, upper), (even, whole)]
+    assert all(waits(a, b) and waits(b, a) for a, b in meeting)

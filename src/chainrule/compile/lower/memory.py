@@ -6,9 +6,12 @@ same time. Buffers whose surroundings must stay zero share memory only with thei
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ...core.aval import Shape
+from .nodes import Affine
 from .storage import Buffer
 
 _ALIGN = 64
@@ -161,11 +164,34 @@ def _conflict(a: Use, b: Use, regions: Mapping[int, Region]) -> bool:
     )
 
 
+def _are_apart(x: Buffer, y: Buffer) -> bool:
+    """Whether two buffers are parts of one that have no element in common."""
+    if x.within is None or y.within is None or x.alias is not y.alias:
+        return False
+    for a, b in zip(x.within, y.within, strict=True):
+        step = math.gcd(*a.factors, *b.factors)
+        if step and (a.offset - b.offset) % step:
+            return True  # such as the even and the odd positions
+        low, high = _reach(a, x.shape)
+        start, end = _reach(b, y.shape)
+        if high < start or end < low:
+            return True
+    return False
+
+
+def _reach(a: Affine, shape: Shape) -> tuple[int, int]:
+    """The least and the largest coordinate of a part of some shape along a dimension."""
+    ways = [factor * (n - 1) for factor, n in zip(a.factors, shape, strict=True)]
+    return a.offset + sum(min(0, w) for w in ways), a.offset + sum(max(0, w) for w in ways)
+
+
 def _touch(xs: Sequence[Buffer], ys: Sequence[Buffer], regions: Mapping[int, Region]) -> bool:
     for x in xs:
         at = regions.get(x.slot)
         for y in ys:
             if x.slot == y.slot:
+                if _are_apart(x, y):
+                    continue
                 return True
             other = regions.get(y.slot)
             apart = at is None or other is None or at.end <= other.start or other.end <= at.start
