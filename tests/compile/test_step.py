@@ -970,3 +970,31 @@ def test_no_garbage_is_collected_while_a_function_is_traced() -> None:
     finally:
         gc.enable()
     assert seen == [False, False]
+
+
+def test_state_lives_as_long_as_a_run_though_another_thread_replaces_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weight = cr.ones(3)
+    replaced: list[Any] = []
+
+    class Racing(Reusing):
+        def first(self) -> Any:
+            replaced.append(weakref.ref(weight.array))
+            weight.array = weight.array + 1
+            assert replaced[-1]() is not None  # or the program would read memory that is free
+            return super().first()
+
+    monkeypatch.setattr(
+        executable, "build", lambda graph, donations, *, results: Racing(graph, donations)
+    )
+
+    @cr.compile
+    def product(x: Any) -> Any:
+        return x * weight
+
+    x = cr.tensor(np.arange(3, dtype=np.float32))
+    for i in range(4):
+        np.testing.assert_array_equal(product(x).numpy(), (i + 1) * x.numpy())
+    assert len(replaced) == 4
+    assert not any(ref() is not None for ref in replaced)

@@ -55,8 +55,8 @@ def watched() -> tuple[Slots, list[Holder]]:
     holders: list[Holder] = [Holder(), Kind()]
     found = Slots(Holder, 4, watched=True)
     for k, holder in enumerate(holders):
-        found.note(2 * k, holder, "first", alone=False)
-        found.note(2 * k + 1, holder, "second", alone=True)
+        found.note(2 * k, holder, "first", holder.first)
+        found.note(2 * k + 1, holder, "second", holder.second, 1)
     return found, holders
 
 
@@ -138,7 +138,7 @@ def test_without_machine_code_everything_has_changed(monkeypatch: pytest.MonkeyP
     missing = Slots(Holder, 1, watched=True)
     slots._look.cache_clear()
     for found in (unwatched, missing):
-        found.note(0, holder, "first", alone=True)
+        found.note(0, holder, "first", holder.first, 1)
         assert not found.unchanged()
         assert found.holds(0, holder.first)
 
@@ -178,7 +178,7 @@ def test_it_agrees_with_python_after_random_moves() -> None:
             for k, each in enumerate(holders):
                 if getrefcount(each.first) > ALONE:
                     each.first = Thing()
-                found.note(k, each, "first", alone=True)
+                found.note(k, each, "first", each.first, 1)
                 noted[k] = weakref.ref(each.first)
         same = all(
             known() is each.first and getrefcount(each.first) == ALONE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from sys import getrefcount
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -40,51 +40,65 @@ class Owned:
         self._first = len(self.cells) - layout.replaced if in_place else count
         """The number of the first array that is written, as all behind it are."""
         self._slots = Slots(Value, count + len(self.buffers), watched=in_place)
-        self.unchanged = self._slots.unchanged
-        """Whether all is as ``settle`` left it; a cheap question. If it says no, ``settle``."""
+        self._unchanged = self._slots.unchanged
 
-    def arrays(self) -> list[Array]:
-        """The arrays as they are now: those of the cells, and those of the gradients."""
-        state = [cell.array for cell in self.cells]
+    def take(self) -> list[Array] | None:
+        """The arrays of the cells and of the gradients, put in order; None if one has changed kind.
+
+        Whoever runs the program must hold them: another thread may put others in their place.
+        """
+        arrays = [cell.array for cell in self.cells]
         if self.buffers:
-            state += [p._grad.array for p in self.buffers]
-        return state
+            try:
+                arrays += [p._grad.array for p in self.buffers]
+            except AttributeError:  # there is no gradient
+                arrays = []
+        if self._unchanged():
+            return arrays
+        arrays.clear()  # they would count as somebody who holds them
+        return self._settle()
 
-    def settle(self) -> bool:
-        """Take the arrays as they are now; False if one of a cell has another shape or dtype.
+    def _settle(self) -> list[Array] | None:
+        """Take the arrays as they are now; None if one of a cell has another shape or dtype.
 
         Memory that is to be written and that somebody else holds, too, is replaced by a copy, a
         gradient that somebody holds by a new one.
         """
-        if not all(fits(x.array, aval) for x, aval in zip(self.cells, self.avals, strict=False)):
-            return False
+        arrays = []
         for i, cell in enumerate(self.cells):
-            self._take(i, i, cell)
+            array = self._taken(i, i, cell)
+            if array is None:
+                return None
+            arrays.append(array)
         count = len(self.cells)
         for n, p in enumerate(self.buffers):
-            i, k = count + n, count + 2 * n
+            i, k, gradient = count + n, count + 2 * n, p._grad
             aval = self.avals[i]
-            if p._grad is None or getrefcount(p._grad) != _ALONE:
-                p._grad = Tensor.wrap(np.zeros(aval.shape, aval.dtype))
-            elif not fits(p._grad.array, aval):
-                p._grad.array = np.zeros(aval.shape, aval.dtype)
-            self._take(i, k + 1, p._grad)
-            self._slots.note(k, p, "_grad", alone=True)
-        return True
+            if gradient is None or getrefcount(gradient) != _ALONE:
+                gradient = p._grad = Tensor.wrap(np.zeros(aval.shape, aval.dtype))
+            array = self._taken(i, k + 1, gradient)
+            if array is None:
+                gradient.array = np.zeros(aval.shape, aval.dtype)
+                array = self._taken(i, k + 1, gradient)
+            arrays.append(array)
+            self._slots.note(k, p, "_grad", gradient, 1)
+        return arrays
 
-    def _take(self, i: int, k: int, holder: Value) -> None:
-        """Let a cell's array be input i, prepared and its own if it is written; record k knows."""
-        written = i >= self._first
-        alone = getrefcount(holder.array) == _ALONE
-        if self._slots.holds(k, holder.array) and (alone or not written):
-            return
-        array = holder.array
+    def _taken(self, i: int, k: int, holder: Value) -> Any:
+        """A cell's array as input i, its own if it is written, None if unfit; record k knows it."""
+        array, written = holder.array, i >= self._first
+        alone = getrefcount(array) == _ALONE
+        if not fits(array, self.avals[i]):
+            return None
+        if self._slots.holds(k, array) and (alone or not written):
+            return array
         ready = self._prepare(i, array)
         own = alone and array.base is None and array.flags.writeable
         if ready is array and written and not own:
             ready = self._prepare(i, array.copy(order="K"))
         holder.array = ready
-        self._slots.note(k, holder, "array", alone=written)
+        self._slots.note(k, holder, "array", ready, _HELD if written else 0)
+        return ready
 
 
 def fits(array: Array, aval: Aval) -> bool:
@@ -92,6 +106,13 @@ def fits(array: Array, aval: Aval) -> bool:
     return bool(array.shape == aval.shape and array.dtype == aval.dtype)
 
 
-_cell = Value.wrap(np.zeros(1))
-_ALONE = getrefcount(_cell.array)
-"""What getrefcount says of what a cell alone holds."""
+def _references() -> int:
+    """What getrefcount says of what a cell holds and one variable, and nobody else."""
+    cell = Value.wrap(np.zeros(1))
+    array = cell.array
+    return getrefcount(array)
+
+
+_ALONE = _references()
+_HELD = 2
+"""References to an array that a cell holds, and the list of what is about to be run with."""

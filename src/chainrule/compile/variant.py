@@ -157,11 +157,12 @@ class Variant:
             return MISS
         if (self._exact or self._reads) and not self._read_gradients(leaves, arguments):
             return MISS
-        if not self._owned.unchanged() and not self._owned.settle():
+        state = self._owned.take()
+        if state is None:
             return MISS
         if self._first is not None:
             return _tensor(self._first())
-        inputs = [*self._owned.arrays(), *self._memory, *self._numbers]
+        inputs = [*state, *self._memory, *self._numbers]
         for reserve, blocks in self._draws:
             inputs += reserve(blocks)
         inputs += arguments

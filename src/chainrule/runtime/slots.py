@@ -22,7 +22,7 @@ from .target import target
 _WORD = 8
 """Bytes of a word, which is as long as a pointer."""
 _WORDS = 3
-"""Words of a record: the slot's address, the object in it, whether nobody else may hold that."""
+"""Words of a record: the slot's address, the object in it, and that one's references."""
 _NOTHING = -1
 """The address of no object."""
 
@@ -39,21 +39,21 @@ next:
 look:
   %record = getelementptr [3 x i64], ptr %records, i64 %i
   %object_at = getelementptr i64, ptr %record, i64 1
-  %alone_at = getelementptr i64, ptr %record, i64 2
+  %wanted_at = getelementptr i64, ptr %record, i64 2
   %slot = load ptr, ptr %record
   %object = load i64, ptr %object_at
-  %alone = load i64, ptr %alone_at
+  %wanted = load i64, ptr %wanted_at
   %held = load i64, ptr %slot
   %is_held = icmp eq i64 %held, %object
   br i1 %is_held, label %there, label %changed
 there:
-  %is_shareable = icmp eq i64 %alone, 0
+  %is_shareable = icmp eq i64 %wanted, 0
   br i1 %is_shareable, label %as_before, label %count_references
 count_references:
   %head = inttoptr i64 %held to ptr
   %references = load i64, ptr %head
-  %is_alone = icmp eq i64 %references, 1
-  br i1 %is_alone, label %as_before, label %changed
+  %are_all = icmp eq i64 %references, %wanted
+  br i1 %are_all, label %as_before, label %changed
 as_before:
   %following = add i64 %i, 1
   br label %next
@@ -85,17 +85,18 @@ class Slots:
         """Where machine code finds the records."""
         look = _look(cls) if watched else None
         self.unchanged: Callable[[], int] = _never if look is None else partial(look, self.block)
-        """1 if all slots hold what was noted, and nobody else does where that was asked, else 0."""
+        """1 if all slots hold what was noted, with as many references as were noted, else 0."""
 
-    def note(self, k: int, holder: Any, name: str, *, alone: bool) -> None:
-        """Record k is the slot `name` of `holder`, and what is in it now until that dies.
+    def note(self, k: int, holder: Any, name: str, held: Any, references: int = 0) -> None:
+        """Record k is the slot `name` of `holder`, and what should be in it until that dies.
 
-        With `alone`, a reference to it from elsewhere counts as a change.
+        More or fewer references to it than so many, the slot's own included, count as a change;
+        with 0, any number is right.
         """
-        words, at, held = self._words, 1 + _WORDS * k, getattr(holder, name)
+        words, at = self._words, 1 + _WORDS * k
         words[at] = id(holder) + self._offsets.get(name, 0)
         words[at + 1] = id(held)
-        words[at + 2] = alone
+        words[at + 2] = references
         self._references[k] = weakref.ref(held, lambda _: words.__setitem__(at + 1, _NOTHING))
 
     def holds(self, k: int, x: object) -> bool:
@@ -157,7 +158,7 @@ def _sees(look: Callable[[Any], int], cls: type) -> bool:
     slots = Slots(cls, len(names), watched=False)
     for k, name in enumerate(names):
         setattr(probe, name, _Thing())
-        slots.note(k, probe, name, alone=True)
+        slots.note(k, probe, name, getattr(probe, name), 1)
     for k, name in enumerate(names):
         before = look(slots.block)
         second = getattr(probe, name)
@@ -167,5 +168,5 @@ def _sees(look: Callable[[Any], int], cls: type) -> bool:
         setattr(probe, name, _Thing())
         if (before, shared, after, look(slots.block)) != (1, 0, 1, 0):
             return False
-        slots.note(k, probe, name, alone=True)
+        slots.note(k, probe, name, getattr(probe, name), 1)
     return True
