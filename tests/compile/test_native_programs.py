@@ -52,7 +52,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr(nest, "TILE_POINTS", 32)
     monkeypatch.setattr(emit, "_WORTH_CHUNKS", 64)
     monkeypatch.setattr(builder, "_MANY", 16)
-    monkeypatch.setattr(uses, "FAR", 16)
+    monkeypatch.setattr(uses, "LARGE", 16)
 
 
 def check_random(seed: int) -> tuple[int, int, int]:

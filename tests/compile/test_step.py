@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import os
 import random
 import weakref
 from collections.abc import Callable
@@ -38,7 +39,7 @@ class Reusing:
         self._given[i] = weakref.ref(ready)
         return ready
 
-    def first(self) -> Any:
+    def run_alone(self) -> Any:
         """A run on what was prepared last, which somebody must still hold."""
         return self([given() for given in self._given])[0]
 
@@ -972,6 +973,46 @@ def test_no_garbage_is_collected_while_a_function_is_traced() -> None:
     assert seen == [False, False]
 
 
+def test_only_what_is_held_in_part_or_cannot_be_written_moves_elsewhere() -> None:
+    cr.manual_seed(0)
+    model = nn.Linear(3, 2)
+    run = cr.compile(classifier()(model, optim.SGD(model.parameters(), lr=0.1)))
+    x, y = cr.ones(4, 3), cr.tensor(np.array([0, 1, 0, 1]))
+    run(x, y)
+    run(x, y)
+    gradient = model.bias.grad
+    assert gradient is not None
+    numbers = gradient.array.copy()
+    run(x, y)  # the tensor is held, its array is not
+    np.testing.assert_array_equal(gradient.array, numbers)
+    whole = np.zeros(2, np.float32)
+    model.bias.array = whole[...]  # a view is alone, what it looks at is not
+    run(x, y)
+    assert not whole.any()
+    fixed = np.zeros(2, np.float32)
+    fixed.flags.writeable = False
+    model.bias.array = fixed
+    del fixed
+    run(x, y)
+    assert model.bias.array.flags.writeable
+    assert model.bias.array.any()
+
+
+def test_a_child_of_a_fork_during_a_trace_collects_garbage() -> None:
+    answers: list[int] = []
+
+    @cr.compile
+    def forking(x: Any) -> Any:
+        child = os.fork()
+        if not child:
+            os._exit(gc.isenabled())
+        answers.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        return x * 2
+
+    forking(cr.ones(3))
+    assert answers == [1]
+
+
 def test_state_lives_as_long_as_a_run_though_another_thread_replaces_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -979,11 +1020,11 @@ def test_state_lives_as_long_as_a_run_though_another_thread_replaces_it(
     replaced: list[Any] = []
 
     class Racing(Reusing):
-        def first(self) -> Any:
+        def run_alone(self) -> Any:
             replaced.append(weakref.ref(weight.array))
             weight.array = weight.array + 1
             assert replaced[-1]() is not None  # or the program would read memory that is free
-            return super().first()
+            return super().run_alone()
 
     monkeypatch.setattr(
         executable, "build", lambda graph, donations, *, results: Racing(graph, donations)

@@ -26,7 +26,7 @@ class Executable(Protocol):
     in_place: bool
     """Whether each result that was offered an input's memory is there, or all are new arrays."""
 
-    first: Callable[[], Array] | None
+    run_alone: Callable[[], Array] | None
     """A run that returns the first output only, for arrays that were prepared and that somebody
     still holds; None if a run has to look at them."""
 
@@ -54,7 +54,7 @@ class Interpreter:
 
     def __init__(self, graph: Graph) -> None:
         self.in_place = False
-        self.first: Callable[[], Array] | None = None
+        self.run_alone: Callable[[], Array] | None = None
         self._inputs = [v.index for v in graph.inputs]
         self._outputs = [v.index for v in graph.outputs]
         last = {

@@ -15,6 +15,7 @@ from ..core.graph import Graph
 from ..runtime.buffers import address, arena
 from ..runtime.build import build_sources
 from ..runtime.program import HostCall, Launch, Program, Timing
+from ..runtime.slots import HELD_ONCE
 from ..runtime.target import Target
 from ..runtime.target import target as default_target
 from .codegen.source import source
@@ -94,7 +95,7 @@ class NativeExecutable:
             for buffer in self._inputs
         ]
         looks = bool(self._numbers or self._late) or any(isinstance(s, Host) for s in planned)
-        self.first = self._run_alone if any(self._direct[:1]) and not looks else None
+        self.run_alone = self._run_alone if any(self._direct[:1]) and not looks else None
         self._makers = [(_maker(b), self._places.get(b.slot, ())) for b in self._fresh]
         self._place_results()
 
@@ -309,8 +310,8 @@ class NativeExecutable:
         """The arrays of the outputs that get memory of their own: new ones where somebody holds."""
         made = self._made
         for k, (new, entries) in enumerate(self._makers):
-            known = made[k]  # held by `made`, by `known`, and by getrefcount
-            if known is None or getrefcount(known) > 3:
+            known = made[k]
+            if known is None or getrefcount(known) != HELD_ONCE:
                 made[k] = known = new()
                 start, pointers = address(known), self._pointers
                 for entry, offset in entries:

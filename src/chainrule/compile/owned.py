@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.aval import Aval
 from ..core.value import Value
-from ..runtime.slots import Slots
+from ..runtime.slots import HELD_ONCE, Slots
 from ..tensor import Tensor
 from .layout import Layout
 
@@ -37,7 +37,7 @@ class Owned:
         count = len(self.cells) + len(self.buffers)
         self.avals = [v.aval for v in layout.inputs[:count]]
         self._prepare = prepare
-        self._first = len(self.cells) - layout.replaced if in_place else count
+        self._first_written = len(self.cells) - layout.replaced if in_place else count
         """The number of the first array that is written, as all behind it are."""
         self._slots = Slots(Value, count + len(self.buffers), watched=in_place)
         self._unchanged = self._slots.unchanged
@@ -74,7 +74,7 @@ class Owned:
         for n, p in enumerate(self.buffers):
             i, k, gradient = count + n, count + 2 * n, p._grad
             aval = self.avals[i]
-            if gradient is None or getrefcount(gradient) != _ALONE:
+            if gradient is None or getrefcount(gradient) != HELD_ONCE:
                 gradient = p._grad = Tensor.wrap(np.zeros(aval.shape, aval.dtype))
             array = self._taken(i, k + 1, gradient)
             if array is None:
@@ -86,8 +86,8 @@ class Owned:
 
     def _taken(self, i: int, k: int, holder: Value) -> Any:
         """A cell's array as input i, its own if it is written, None if unfit; record k knows it."""
-        array, written = holder.array, i >= self._first
-        alone = getrefcount(array) == _ALONE
+        array, written = holder.array, i >= self._first_written
+        alone = getrefcount(array) == HELD_ONCE
         if not fits(array, self.avals[i]):
             return None
         if self._slots.holds(k, array) and (alone or not written):
@@ -106,13 +106,5 @@ def fits(array: Array, aval: Aval) -> bool:
     return bool(array.shape == aval.shape and array.dtype == aval.dtype)
 
 
-def _references() -> int:
-    """What getrefcount says of what a cell holds and one variable, and nobody else."""
-    cell = Value.wrap(np.zeros(1))
-    array = cell.array
-    return getrefcount(array)
-
-
-_ALONE = _references()
 _HELD = 2
 """References to an array that a cell holds, and the list of what is about to be run with."""

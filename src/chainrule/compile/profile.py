@@ -240,7 +240,7 @@ class Watched:
         self.name = name
         self.watched = watched
         self.in_place = watched.in_place
-        self.first: Callable[[], Any] | None = None
+        self.run_alone: Callable[[], Any] | None = None
         self.prepare = watched.prepare
         self._runs = 0
 

@@ -43,6 +43,28 @@ _living: WeakSet[Any] = WeakSet()
 """All compiled functions."""
 
 
+_pauses: list[None] = []
+"""Not empty while collections wait for a trace."""
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let no collection of garbage happen: a trace makes many objects, and most of them stay.
+
+    Looking through all of them again and again takes a sixth of a first step from the cache.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    _pauses.append(None)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        _pauses.clear()
+
+
 @runtime_checkable
 class _Module(Protocol):
     """What is compiled by compiling its ``forward``."""
@@ -148,8 +170,7 @@ class Compiled(Generic[P, R]):
         if self._traces >= MOST_TRACES:
             return self._fn(*args, **kwargs)
         try:
-            with _without_collections():
-                variant = self._traced(leaves, structure)
+            variant = self._traced(leaves, structure)
         except FirstCallError:  # the next call can be traced
             return self._fn(*args, **kwargs)
         self._traces += 1
@@ -169,6 +190,7 @@ class Compiled(Generic[P, R]):
 
     # Tracing --------------------------------------------------------------------------------------
 
+    @_without_collections()
     def _traced(self, leaves: Sequence[Any], structure: Structure) -> Variant:
         choices = self._choices.setdefault(structure, _Choices())
         exact = False
@@ -299,21 +321,6 @@ class _Labels:
         return "a tensor" if isinstance(part, Value) else type(part).__name__
 
 
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Let no collection of garbage happen: a trace makes many objects, and most of them stay.
-
-    Looking through all of them again and again takes a sixth of a first step from the cache.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def compile(fn: F) -> F:
     """`fn`, traced in its first call into a graph that later calls run.
 
@@ -356,6 +363,9 @@ def _after_fork() -> None:
     # A lock that another thread held at the fork would never be released in the child.
     for compiled in list(_living):
         compiled._calls = threading.RLock()
+    if _pauses:  # another thread was tracing
+        _pauses.clear()
+        gc.enable()
 
 
 if hasattr(os, "register_at_fork"):

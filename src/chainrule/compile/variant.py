@@ -128,7 +128,7 @@ class Variant:
             and is_plain(layout, results[0], contents[0])
         )
         alone = self._is_single and not (self._writes or self._effects or self._draws)
-        self._first = self.executable.first if alone else None
+        self._run_alone = self.executable.run_alone if alone else None
 
     def _number(self, k: int) -> Array:
         value = np.asarray(self._readings[k].value(), np.float64)
@@ -160,8 +160,8 @@ class Variant:
         state = self._owned.take()
         if state is None:
             return MISS
-        if self._first is not None:
-            return _tensor(self._first())
+        if self._run_alone is not None:
+            return _tensor(self._run_alone())
         inputs = [*state, *self._memory, *self._numbers]
         for reserve, blocks in self._draws:
             inputs += reserve(blocks)

@@ -12,6 +12,7 @@ import weakref
 from array import array
 from collections.abc import Callable
 from functools import cache, partial
+from sys import getrefcount
 from typing import Any, final
 
 from . import native
@@ -63,6 +64,16 @@ changed:
   ret i64 0
 }
 """
+
+
+def _held_once() -> int:
+    held = [object()]
+    one = held[0]
+    return getrefcount(one)
+
+
+HELD_ONCE = _held_once()
+"""What getrefcount says of what one object and the variable that is asked about hold."""
 
 
 @final

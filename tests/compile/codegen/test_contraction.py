@@ -30,6 +30,7 @@ from chainrule.compile.kernels import (
 )
 from chainrule.errors import ArgumentError
 from chainrule.runtime import native
+from chainrule.runtime.code import Code
 from chainrule.runtime.target import Target, check_host, target
 
 F32, F64, BOOL = np.dtype("float32"), np.dtype("float64"), np.dtype("bool")
@@ -512,6 +513,47 @@ def test_the_gradient_of_a_weight_fetches_the_next_images_once(machine: Target) 
         stores=(alone.stores[0]._replace(access=Access(2, F32, (768, 256, 16, 1))),)
     )
     assert "prefetch" not in contraction(alone, machine).text
+
+
+NOTE = """
+define internal void @note(ptr %p) {{
+  %n = load i64, ptr inttoptr (i64 {log} to ptr)
+  %next = add i64 %n, 1
+  store i64 %next, ptr inttoptr (i64 {log} to ptr)
+  %at = getelementptr i64, ptr inttoptr (i64 {log} to ptr), i64 %next
+  %address = ptrtoint ptr %p to i64
+  store i64 %address, ptr %at
+  ret void
+}}
+"""
+
+
+def fetched(kernel: Contraction, machine: Target, arrays: list[Any], share: float) -> set[int]:
+    """The addresses that the first tiles of a kernel have fetched, instead of fetching them."""
+    code, log = contraction(kernel, machine), np.zeros(200_000, np.int64)
+    text, count = re.subn(
+        r"call void @llvm.prefetch.p0\((ptr %\w+),.*\)", r"call void @note(\1)", code.text
+    )
+    assert count
+    noting = Compiled(Code(text + NOTE.format(log=log.ctypes.data), code.tiles), machine)
+    noting.bind(arrays)(0, round(code.tiles * share))
+    return {*log[1 : 1 + log[0]].tolist()}
+
+
+def test_the_tiles_of_a_batch_fetch_what_the_next_ones_read(machine: Target) -> None:
+    kernel = weight_gradient(4, 2, 6, 16)
+    image = 8 * 8 * 16
+    arrays = [np.zeros(4 * 2 * image + 64, np.float32) for _ in range(2)]
+    addresses = fetched(kernel, machine, [*arrays, np.zeros(4 * 9 * 256, np.float32)], 1 / 4)
+    for array in arrays:
+        starts = {(a - array.ctypes.data) // 4 for a in addresses}
+        mine = {at for at in starts if 0 <= at < array.size}
+        assert min(mine) >= 2 * image  # of the second element of the batch, hardly of the third
+        assert max(mine) < 4 * image + 128
+        covered = {n for at in mine for n in range(at, at + 16)}
+        for i in (2, 3):
+            lines = range(i * image, i * image + 6 * 128)
+            assert covered.issuperset(lines)
 
 
 def test_what_is_read_later_is_fetched_and_changes_nothing(machine: Target) -> None:

@@ -38,7 +38,7 @@ def needed(grouping: Grouping, outputs: Sequence[Node]) -> set[int]:
     return found
 
 
-FAR = 2**18
+LARGE = 2**18
 """Elements that are likely to have left the nearer caches before they are read again."""
 
 
@@ -59,7 +59,7 @@ def read_next(grouping: Grouping, index: int) -> list[tuple[Buffer, Place]]:
             node.number for node in layout.alive if layout.buffers.get(node.number) is own.alias
         }
         shape, at = own.alias.shape, own.within
-    if math.prod(shape) < FAR:
+    if math.prod(shape) < LARGE:
         return []
     later = next((g for g in grouping.groups[index + 1 :] if g.reads & results), None)
     if later is None or later.product is not None or later.box != shape:
